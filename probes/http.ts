@@ -1,0 +1,177 @@
+/**
+ * One HTTP request to a loopback address, judged by status, content type and body. It is made to be cheap: a
+ * fresh socket without an agent for each check, since a reused one fails for no reason after the prober's own
+ * loop was blocked, and no client library.
+ */
+import { type IncomingMessage, request } from 'node:http'
+import { z } from 'zod'
+import { valueAt } from './dotted-path.ts'
+import { excerpt } from './excerpt.ts'
+import { LATE, watchLateness } from './lateness.ts'
+import { defineProbe, fail, type ProbeResult, pass, unknown } from './probe.ts'
+import { pattern } from './units.ts'
+
+const BODY_LIMIT_BYTES = 1024 ** 2
+
+const isLoopback = (url: string) => {
+  const parsed = URL.parse(url)
+  return parsed?.protocol === 'http:' && /^(localhost|127(\.\d+){3}|\[::1\])$/.test(parsed.hostname)
+}
+
+const scalar = z.union([z.string(), z.number(), z.boolean(), z.null()])
+
+/** A condition on one value of the JSON body. */
+const bodyCheck = z.union([
+  z.strictObject({ path: z.string().min(1), equals: scalar }),
+  z.strictObject({ path: z.string().min(1), matches: pattern }),
+])
+
+const shape = {
+  /** Instead of `port` and `path`: an http URL of this machine. */
+  url: z
+    .string()
+    .refine(isLoopback, { error: 'must be an http URL of this machine (127.0.0.1, ::1, localhost)' })
+    .optional(),
+  port: z.int().min(1).max(65_535).optional(),
+  path: z.string().startsWith('/').default('/'),
+  method: z.enum(['GET', 'HEAD', 'POST']).default('GET'),
+  status: z.int().min(100).max(599).default(200),
+  /** The media type, without parameters. */
+  contentType: z.string().optional(),
+  body: z.array(bodyCheck).default([]),
+  /** Must match the body as text. */
+  text: pattern.optional(),
+  /** What an answer looks like that is not well yet and says so. */
+  progress: z
+    .strictObject({
+      status: z.int().min(100).max(599),
+      path: z.string().optional(),
+      equals: scalar.optional(),
+    })
+    .optional(),
+  /** A list (or a word) in the body that explains a failure. */
+  show: z.string().optional(),
+  /** Lists that must be empty though the rest is well. */
+  failIf: z
+    .array(z.strictObject({ path: z.string().min(1), nonEmpty: z.literal(true), reason: z.string().min(1) }))
+    .default([]),
+}
+type Settings = z.output<z.ZodObject<typeof shape>>
+type Answer = {
+  readonly status: number
+  readonly contentType: string
+  readonly text: string
+  readonly json: unknown
+}
+
+/** The body as text. Throws if it is longer than 1 MiB. */
+async function readBody(response: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = []
+  let length = 0
+  for await (const chunk of response) {
+    length += chunk.length
+    if (length > BODY_LIMIT_BYTES) throw new Error('the body is longer than 1 MiB')
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}
+
+/** Undefined where the body is not JSON: then no path finds anything. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+async function ask(url: URL, settings: Settings, signal: AbortSignal): Promise<Answer> {
+  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
+  const asked = request(
+    url,
+    { method: settings.method, agent: false, signal, headers: { connection: 'close' } },
+    resolve,
+  )
+  asked.on('error', reject)
+  asked.end()
+  try {
+    const response = await promise
+    const contentType = (response.headers['content-type'] ?? '').split(';', 1)[0]?.trim() ?? ''
+    const text = await readBody(response)
+    return { status: response.statusCode ?? 0, contentType, text, json: parseJson(text) }
+  } finally {
+    asked.destroy()
+  }
+}
+
+const words = (value: unknown): string =>
+  (Array.isArray(value) ? value : [value])
+    .map((item) => excerpt(typeof item === 'string' ? item : JSON.stringify(item)))
+    .slice(0, 10)
+    .join(', ')
+
+/** What is wrong with an answer, or null. */
+function judge(answer: Answer, settings: Settings): string | null {
+  const { status, contentType, body, text, failIf } = settings
+  if (answer.status !== status) return String(answer.status)
+  if (contentType !== undefined && answer.contentType !== contentType) {
+    return `content type ${answer.contentType || 'missing'}, expected ${contentType}`
+  }
+  for (const check of body) {
+    const value = valueAt(answer.json, check.path)
+    const found = value === undefined ? 'missing' : excerpt(JSON.stringify(value))
+    if ('equals' in check && value !== check.equals) {
+      return `${check.path} is ${found}, expected ${JSON.stringify(check.equals)}`
+    }
+    if ('matches' in check && (value === undefined || !new RegExp(check.matches).test(String(value)))) {
+      return `${check.path} is ${found}, expected to match ${check.matches}`
+    }
+  }
+  if (text !== undefined && !new RegExp(text).test(answer.text)) return `the body does not match ${text}`
+  for (const { path, reason } of failIf) {
+    const value = valueAt(answer.json, path)
+    if (Array.isArray(value) && value.length > 0) return `${reason}: ${words(value)}`
+  }
+  return null
+}
+
+/** True if the answer is the declared "not yet". */
+function isProgress(answer: Answer, progress: Settings['progress']): boolean {
+  if (progress === undefined || answer.status !== progress.status) return false
+  if (progress.path === undefined) return true
+  const value = valueAt(answer.json, progress.path)
+  return progress.equals === undefined ? value !== undefined : value === progress.equals
+}
+
+function resultOf(answer: Answer, settings: Settings, what: string): ProbeResult {
+  const wrong = judge(answer, settings)
+  if (wrong === null) return pass()
+  const shown = settings.show === undefined ? undefined : valueAt(answer.json, settings.show)
+  const hasShown = shown !== undefined && shown !== null && !(Array.isArray(shown) && shown.length === 0)
+  const because = hasShown ? `, ${settings.show?.split('.').at(-1)}: ${words(shown)}` : ''
+  return fail(`${what}: ${wrong}${because}`, isProgress(answer, settings.progress))
+}
+
+/** Passes when the answer has the declared status, content type and body. */
+export const http = defineProbe('http', shape, async (settings) => {
+  if ((settings.url === undefined) === (settings.port === undefined)) {
+    throw new Error('an http probe needs either url or port')
+  }
+  const url = new URL(settings.url ?? `http://127.0.0.1:${settings.port}${settings.path}`)
+  const what = `${settings.method} ${url.pathname}`
+  return {
+    async check(signal) {
+      const lateness = watchLateness()
+      try {
+        return resultOf(await ask(url, settings, signal), settings, what)
+      } catch (error) {
+        if (signal.aborted) return lateness.isLate() ? unknown(LATE) : fail(`${what}: no answer in time`)
+        const { code, message } = error as NodeJS.ErrnoException
+        return fail(`${what}: ${code ?? message}`)
+      } finally {
+        lateness.stop()
+      }
+    },
+    close: () => Promise.resolve(),
+  }
+})

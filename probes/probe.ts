@@ -1,0 +1,85 @@
+/**
+ * The contract of a probe. A probe kind is one file: a Zod shape for its settings and an `open` that returns
+ * a handle with one `check`. A probe decides nothing: it says pass, fail or unknown, and the core judges by
+ * thresholds. It reaches its service only through a ProbeTarget, so it can never signal or start one.
+ */
+import type { z } from 'zod'
+
+/**
+ * One observation. `fail` means the service is wrong; `unknown` means the probe could not tell (it is broken,
+ * not permitted, or was itself late) and never changes health. `progress` on a startup failure means "still
+ * starting, and saying so": it extends the start budget up to its cap. Reasons are shown to the operator.
+ */
+export type ProbeResult =
+  | { readonly kind: 'pass'; readonly note: string | null }
+  | { readonly kind: 'fail'; readonly reason: string; readonly progress: boolean }
+  | { readonly kind: 'unknown'; readonly reason: string }
+
+/** The result of a program that a probe ran: exit code or signal name, and both outputs (at most 4 MiB each). */
+export type RunResult = {
+  readonly code: number | null
+  readonly signal: string | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** How a probe runs a program of its own. */
+export type RunOptions = {
+  readonly env?: Readonly<Record<string, string>>
+  readonly stdin?: string
+  readonly signal: AbortSignal
+}
+
+/** What a probe may know of, and do to, the service that it looks at. The shell implements it. */
+export type ProbeTarget = {
+  readonly service: string
+  /** Process id of the service's own process, null if it has none (external services, preflights). */
+  readonly pid: number | null
+  readonly generation: number
+  /** Wall clock milliseconds at which this generation was started, null if it has no process. */
+  readonly startedAtMs: number | null
+  /** The service's current log file, null if it has none. */
+  readonly logPath: string | null
+  /** Where this generation's output begins in the log file, in bytes. */
+  readonly logOffset: number
+  /** A folder for what a probe caches between lives of the supervisor. */
+  readonly cacheDir: string
+  /** Pids of the service's process tree, the service's own process included; empty without a process. */
+  tree(): Promise<readonly number[]>
+  /** One JSON-RPC exchange over the pipes that the supervisor owns; absent where it owns none. */
+  readonly request?: (message: { method: string; params?: unknown }, signal: AbortSignal) => Promise<unknown>
+  /** Runs a program with the service's declared environment: own group, killed whole when the signal aborts. */
+  run(argv: readonly string[], options: RunOptions): Promise<RunResult>
+}
+
+/** An open probe: `check` settles within the signal's life; `close` frees what `open` took. */
+export type OpenProbe = {
+  check(signal: AbortSignal): Promise<ProbeResult>
+  close(): Promise<void>
+}
+
+/** A probe kind as `defineProbe` makes it. */
+export type ProbeKind<Id extends string = string, Shape extends z.ZodRawShape = z.ZodRawShape> = {
+  readonly id: Id
+  readonly shape: Shape
+  /** Files whose change calls for a check at once, from the parsed settings. */
+  readonly watches: (settings: z.output<z.ZodObject<Shape>>) => readonly string[]
+  readonly open: (settings: z.output<z.ZodObject<Shape>>, target: ProbeTarget) => Promise<OpenProbe>
+}
+
+/** Declares a probe kind: its id, the Zod shape of its settings, and how it is opened. */
+export function defineProbe<const Id extends string, Shape extends z.ZodRawShape>(
+  id: Id,
+  shape: Shape,
+  open: (settings: z.output<z.ZodObject<Shape>>, target: ProbeTarget) => Promise<OpenProbe>,
+  watches: (settings: z.output<z.ZodObject<Shape>>) => readonly string[] = () => [],
+): ProbeKind<Id, Shape> {
+  return { id, shape, open, watches }
+}
+
+/** The service is as the probe wants it. */
+export const pass = (note: string | null = null): ProbeResult => ({ kind: 'pass', note })
+/** The service is not as the probe wants it. */
+export const fail = (reason: string, progress = false): ProbeResult => ({ kind: 'fail', reason, progress })
+/** The probe cannot tell. */
+export const unknown = (reason: string): ProbeResult => ({ kind: 'unknown', reason })

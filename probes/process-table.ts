@@ -1,0 +1,46 @@
+/** What probes may know of other processes: whether one lives, and what an operator would call it. */
+import { readFile } from 'node:fs/promises'
+import { basename } from 'node:path'
+import type { ProbeTarget } from './probe.ts'
+
+const INTERPRETERS = /^(node|nodejs|bun|deno|python[\d.]*|ruby|perl|sh|bash|dash|zsh)$/
+
+/** True if the pid is a living process; a zombie holds nothing any more and counts as dead. */
+export async function isAlive(pid: number): Promise<boolean> {
+  try {
+    process.kill(pid, 0)
+  } catch (error) {
+    // EPERM: the process lives, and belongs to somebody else.
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+  if (process.platform !== 'linux') return true
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => null)
+  return stat === null || !/\) [ZX] /.test(stat)
+}
+
+/**
+ * The name of a process: its title or program, with the script's name behind an interpreter. Only base names
+ * are taken from its arguments, since others may be secrets. macOS asks ps (not tried on macOS).
+ */
+export async function programOf(pid: number, target: ProbeTarget, signal: AbortSignal): Promise<string> {
+  if (process.platform !== 'linux') {
+    const asked = await target.run(['ps', '-o', 'comm=', '-p', String(pid)], { signal })
+    return basename(asked.stdout.trim()) || 'unknown program'
+  }
+  const line = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')
+  const words = line.split('\0').filter((word) => word !== '')
+  // A program that sets its own title writes it as the first word, blanks included.
+  const program = basename(words[0]?.trim().split(' ')[0] ?? '')
+  if (program === '') {
+    return (await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '')).trim() || 'unknown program'
+  }
+  const script = INTERPRETERS.test(program)
+    ? words.slice(1).find((word) => /^[^-].*\.\w+$/.test(word))
+    : undefined
+  return script === undefined ? program : `${program} ${basename(script)}`
+}
+
+/** `pid 812 (openclaw-gateway)`. */
+export async function nameProcess(pid: number, target: ProbeTarget, signal: AbortSignal): Promise<string> {
+  return `pid ${pid} (${await programOf(pid, target, signal)})`
+}

@@ -1,0 +1,149 @@
+/**
+ * The handshake and one request of a WebSocket protocol: the only probe of OpenClaw that reaches its request
+ * handlers. The gateway sends a challenge, is told who connects, says hello, then answers `health`; frames
+ * of type `event` may come between. The token is written to the socket and nowhere else.
+ */
+import { z } from 'zod'
+import { excerpt } from './excerpt.ts'
+import { LATE, watchLateness } from './lateness.ts'
+import { defineProbe, fail, type ProbeResult, pass, unknown } from './probe.ts'
+import { connectWebSocket } from './websocket.ts'
+
+const frame = z.object({
+  type: z.string(),
+  event: z.string().optional(),
+  id: z.string().optional(),
+  ok: z.boolean().optional(),
+  payload: z.record(z.string(), z.unknown()).optional(),
+  error: z
+    .object({
+      code: z.string().optional(),
+      message: z.string().optional(),
+      details: z.object({ code: z.string().optional(), reason: z.string().optional() }).optional(),
+    })
+    .optional(),
+})
+type Frame = z.output<typeof frame>
+
+const isLoopback = (url: string) => {
+  const parsed = URL.parse(url)
+  return parsed?.protocol === 'ws:' && /^(localhost|127(\.\d+){3}|\[::1\])$/.test(parsed.hostname)
+}
+
+const shape = {
+  protocol: z.literal('openclaw').default('openclaw'),
+  /** Instead of `port`: a ws URL of this machine. */
+  url: z
+    .string()
+    .refine(isLoopback, { error: 'must be a ws URL of this machine (127.0.0.1, ::1, localhost)' })
+    .optional(),
+  port: z.int().min(1).max(65_535).optional(),
+  token: z.string().optional(),
+  /** A client of this id and mode needs no pairing when it brings the local token. */
+  client: z
+    .strictObject({ id: z.string().min(1), mode: z.string().min(1) })
+    .default({ id: 'gateway-client', mode: 'backend' }),
+}
+type Settings = z.output<z.ZodObject<typeof shape>>
+
+const CONNECT = '1'
+const HEALTH = '2'
+
+function connectRequest({ client, token }: Settings): string {
+  const params = {
+    minProtocol: 4,
+    maxProtocol: 4,
+    client: { ...client, version: '1.0.0', platform: process.platform },
+    role: 'operator',
+    scopes: ['operator.read'],
+    ...(token === undefined ? {} : { auth: { token } }),
+  }
+  return JSON.stringify({ type: 'req', id: CONNECT, method: 'connect', params })
+}
+
+const HEALTH_REQUEST = JSON.stringify({ type: 'req', id: HEALTH, method: 'health', params: {} })
+
+/** What the operator has to know of a refusal, by the gateway's own codes. */
+const MEANINGS: Readonly<Record<string, string>> = {
+  AUTH_TOKEN_MISMATCH: 'the gateway refuses this token',
+  NOT_PAIRED: 'the gateway asks for a paired device: no token was sent, or it has none set',
+  DEVICE_IDENTITY_REQUIRED: 'the gateway asks for a device identity: no token was sent, or it has none set',
+  MISSING_SCOPE: 'the gateway gives this client no read access',
+}
+
+function refusal(error: Frame['error'], step: string, token: string | undefined): ProbeResult {
+  const { code = 'error', message = '', details = {} } = error ?? {}
+  const name = [code, details.code ?? details.reason].filter((part) => part !== undefined).join(' ')
+  // A server that quotes what it was sent must not get the token into a reason.
+  const quoted = token === undefined ? message : message.replaceAll(token, '(token)')
+  const meaning = MEANINGS[details.code ?? ''] ?? MEANINGS[code] ?? excerpt(quoted)
+  return fail(
+    `${step}: ${name}${meaning && `: ${meaning}`}`,
+    code === 'UNAVAILABLE' && details.reason === 'startup-sidecars',
+  )
+}
+
+/** One conversation, from the challenge to the answer of `health`. `step` is what is being waited for. */
+function createConversation(settings: Settings, send: (text: string) => void) {
+  const state = { step: 'challenge' }
+  return {
+    state,
+    /** The verdict that this frame brings, null to wait for more. */
+    receive(text: string): ProbeResult | null {
+      const parsed = frame.safeParse(JSON.parse(text))
+      if (!parsed.success) return null
+      const { type, event, id, ok, payload, error } = parsed.data
+      if (type === 'event' && event === 'connect.challenge' && state.step === 'challenge') {
+        state.step = 'connect'
+        send(connectRequest(settings))
+      }
+      if (type !== 'res') return null
+      if (ok !== true) return refusal(error, state.step, settings.token)
+      if (id === CONNECT) {
+        if (payload?.['type'] !== 'hello-ok') return fail('connect: the answer is no hello-ok')
+        state.step = 'health'
+        send(HEALTH_REQUEST)
+      }
+      if (id !== HEALTH) return null
+      return payload?.['ok'] === true ? pass() : fail('health: the answer is not ok')
+    },
+  }
+}
+
+/** Passes when the whole conversation succeeds; a refusal because the gateway still starts is progress. */
+export const ws = defineProbe('ws', shape, async (settings) => {
+  if ((settings.url === undefined) === (settings.port === undefined)) {
+    throw new Error('a ws probe needs either url or port')
+  }
+  const url = new URL(settings.url ?? `ws://127.0.0.1:${settings.port}`)
+  return {
+    async check(signal) {
+      const lateness = watchLateness()
+      const { promise, resolve } = Promise.withResolvers<ProbeResult>()
+      const { state, receive } = createConversation(settings, (text) => socket.send(text))
+      const onAbort = () =>
+        resolve(lateness.isLate() ? unknown(LATE) : fail(`${state.step}: no answer in time`))
+      signal.addEventListener('abort', onAbort, { once: true })
+      const socket = connectWebSocket(url, {
+        onText(text) {
+          try {
+            const verdict = receive(text)
+            if (verdict !== null) resolve(verdict)
+          } catch {
+            resolve(fail(`${state.step}: a frame is not JSON`))
+          }
+        },
+        onEnd: (reason) => resolve(fail(`${state.step}: ${reason}`)),
+      })
+      if (signal.aborted) onAbort()
+      try {
+        return await promise
+      } finally {
+        signal.removeEventListener('abort', onAbort)
+        socket.destroy()
+        lateness.stop()
+      }
+    },
+    close: () => Promise.resolve(),
+  }
+})

@@ -1,0 +1,105 @@
+/** What `GET /status` answers and `paios status --json` prints. Scripts rely on these words. */
+import { z } from 'zod'
+
+/** The 13 states of a service, worst first; also the label values of `paios_service_state`. */
+export const STATES = [
+  'failed',
+  'unknown',
+  'blocked',
+  'missing',
+  'hung',
+  'backoff',
+  'degraded',
+  'waiting',
+  'starting',
+  'stopping',
+  'running',
+  'stopped',
+  'absent',
+] as const
+
+const instant = z.iso.datetime()
+
+/** One probe as last judged. `verdict` null: no result yet. */
+export const probeStatus = z.strictObject({
+  name: z.string(),
+  kind: z.string(),
+  role: z.enum(['preflight', 'startup', 'readiness', 'liveness']),
+  verdict: z.enum(['pass', 'fail', 'unknown']).nullable(),
+  reason: z.string().nullable(),
+  failures: z.int(),
+  threshold: z.int(),
+})
+
+/** One service. `restarts` counts unplanned restarts of all time; `reason` says why it is not well, `next` what to type. */
+export const serviceStatus = z.strictObject({
+  name: z.string(),
+  preset: z.string(),
+  kind: z.string(),
+  group: z.string().nullable(),
+  state: z.enum(STATES),
+  desired: z.enum(['running', 'stopped']),
+  /** Set where an operator stopped it: when, and when it ends by itself (null = never). */
+  stopped: z.strictObject({ at: instant, until: instant.nullable() }).nullable(),
+  ready: z.boolean(),
+  /** True unless starting, stopping, in backoff, or waiting on a need that is not settled. */
+  settled: z.boolean(),
+  pid: z.int().nullable(),
+  generation: z.int(),
+  since: instant,
+  restarts: z.int(),
+  restarts24h: z.int(),
+  restarts7d: z.int(),
+  reason: z.string().nullable(),
+  next: z.string().nullable(),
+  /** Standing warnings of a service that runs, such as a config file that would not survive a restart. */
+  warnings: z.array(z.string()),
+  /** While stopping: when SIGKILL follows. */
+  deadline: instant.nullable(),
+  probes: z.array(probeStatus),
+  runbook: z.string(),
+  logPath: z.string().nullable(),
+})
+
+/** The whole mesh. */
+export const status = z.strictObject({
+  version: z.string(),
+  pid: z.int().nullable(),
+  home: z.string(),
+  startedAt: instant.nullable(),
+  mesh: z.enum(['up', 'down']),
+  keeper: z.enum(['running', 'gone', 'none']),
+  metrics: z.string().nullable(),
+  document: z.strictObject({ path: z.string(), applied: z.string().nullable(), problem: z.string().nullable() }),
+  warnings: z.array(z.string()),
+  services: z.array(serviceStatus),
+})
+
+export type ServiceState = (typeof STATES)[number]
+export type ProbeStatus = z.output<typeof probeStatus>
+export type ServiceStatus = z.output<typeof serviceStatus>
+export type Status = z.output<typeof status>
+
+/** What a reconcile would do or did; `paios up --dry-run` prints it. */
+export const plan = z.strictObject({
+  start: z.array(z.string()),
+  restart: z.array(z.string()),
+  stop: z.array(z.string()),
+  unchanged: z.array(z.string()),
+})
+export type Plan = z.output<typeof plan>
+
+/** One journal event, a line of `GET /events`. */
+export const journalEvent = z.strictObject({
+  id: z.int(),
+  at: instant,
+  awakeMs: z.number(),
+  subject: z.string(),
+  generation: z.int().nullable(),
+  kind: z.string(),
+  text: z.string(),
+  data: z.record(z.string(), z.unknown()),
+  /** The event that caused this one, null for a first cause. */
+  cause: z.int().nullable(),
+})
+export type JournalEvent = z.output<typeof journalEvent>

@@ -1,0 +1,11 @@
+/** Any program that stays in the foreground. */
+import { defineService } from '../schemas/preset.ts'
+import { argv } from '../schemas/service.ts'
+
+/** A plain program: nothing is known of it but its exit, so it counts as ready once it runs. */
+export const process = defineService({
+  id: 'process',
+  summary: 'Any program that stays in the foreground; watched by its exit only',
+  settings: { command: argv },
+  spec: ({ command }) => ({ kind: 'daemon', command, runbook: 'process.md' }),
+})

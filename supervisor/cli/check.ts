@@ -1,0 +1,133 @@
+/** `paios check`. */
+import { execFile } from 'node:child_process'
+import { homedir } from 'node:os'
+import type { ServiceSpec } from '../../schemas/service.ts'
+import type { MeshConfig } from '../config.ts'
+import type { Command, Invocation } from './command.ts'
+import { checkDocument, documentPath, validMesh } from './document.ts'
+import { paint, plain } from './render.ts'
+
+/** Presets whose program may be run for its version: it starts no login, writes no database and ends by itself. */
+const SAFE_VERSION: ReadonlySet<string> = new Set(['openclaw-gateway'])
+const VERSION_LIMIT_MS = 15_000
+
+/** Checks the document and shows what it comes to on this machine. */
+export const command: Command = {
+  usage: 'check',
+  about:
+    'Checks paios.yaml and prints every problem with its line (exit 3). If it is valid, shows for each service what\n' +
+    'its program resolves to, its ports, and which secrets are present; never their values. Changes nothing.',
+  flags: {},
+  operands: { min: 0, max: 0 },
+  examples: [
+    ['paios check && paios up', 'apply an edited document only if it is valid'],
+    ['paios check --json', 'problems with line, column and path'],
+  ],
+  run,
+}
+
+/** A reference to a secret, and why it cannot be read; null if it can. */
+type Secret = { readonly reference: string; readonly trouble: string | null }
+
+type Checked = {
+  readonly name: string
+  readonly preset: string
+  /** The program's absolute path; null if it is not installed, or if the service runs none. */
+  readonly program: string | null
+  /** What is wrong with the program, or that it is missing; null if nothing is. */
+  readonly trouble: string | null
+  readonly version: string | null
+  readonly ports: readonly number[]
+  readonly secrets: readonly Secret[]
+}
+
+async function run(invocation: Invocation): Promise<number> {
+  const { home, json, out } = invocation
+  const path = documentPath(home)
+  const result = await checkDocument(path)
+  if (!result.ok && json) {
+    out(`${JSON.stringify({ path, valid: false, problems: result.problems })}\n`)
+    return 3
+  }
+  const mesh = await validMesh(path, result)
+  const services = await Promise.all(mesh.specs.map((spec) => checkService(spec, home)))
+  if (json) out(`${JSON.stringify({ path, valid: true, problems: [], warnings: mesh.warnings, services })}\n`)
+  else out(report(path, mesh, services, invocation))
+  return 0
+}
+
+async function checkService(spec: ServiceSpec, home: string): Promise<Checked> {
+  const { resolveProgram, servicePath } = await import('../shell/environment.ts')
+  const path = spec.env['PATH'] ?? servicePath()
+  const program = spec.command === null ? null : resolveProgram(spec, path)
+  const found = program?.kind === 'found' ? program.path : null
+  return {
+    name: spec.name,
+    preset: spec.preset,
+    program: found,
+    trouble: program === null || program.kind === 'found' ? null : program.reason,
+    version: found !== null && SAFE_VERSION.has(spec.preset) ? await versionOf(found, path) : null,
+    ports: spec.ports,
+    secrets: await secretsOf(spec, home),
+  }
+}
+
+/** Every reference to a secret in the spec, and whether it can be read. The values go nowhere. */
+async function secretsOf(spec: ServiceSpec, home: string): Promise<Secret[]> {
+  const { MissingSecret, openSecrets } = await import('../shell/secrets.ts')
+  const { homeAt } = await import('../shell/home.ts')
+  const secrets = openSecrets(homeAt(home).env)
+  const references = new Set(JSON.stringify([spec.env, spec.probes]).match(/\$\{(?:file|env|json):[^}"]+\}/g))
+  return [...references].map((reference) => {
+    try {
+      secrets.resolve(reference)
+      return { reference, trouble: null }
+    } catch (error) {
+      if (!(error instanceof MissingSecret)) throw error
+      return { reference, trouble: error.message }
+    }
+  })
+}
+
+/** The first line that the program prints for `--version`, null if it prints none in time. */
+function versionOf(program: string, path: string): Promise<string | null> {
+  const env = { PATH: path, HOME: homedir() }
+  return new Promise((resolve) => {
+    execFile(
+      program,
+      ['--version'],
+      { env, timeout: VERSION_LIMIT_MS, killSignal: 'SIGKILL' },
+      (error, stdout) => {
+        const first = plain(stdout.split('\n')[0] ?? '')
+        resolve(error === null && first !== '' ? first : null)
+      },
+    )
+  })
+}
+
+function report(path: string, mesh: MeshConfig, services: readonly Checked[], layout: Invocation): string {
+  const count = services.length === 1 ? '1 service' : `${services.length} services`
+  const lines = [`${path} is valid: ${count}`]
+  for (const { line, path: where, message } of mesh.warnings) {
+    lines.push(paint(`! line ${line}: ${where}: ${message}`, 'yellow', layout))
+  }
+  const width = Math.max(0, ...services.map(({ name }) => name.length))
+  for (const service of services) {
+    const parts = [
+      service.program ?? (service.trouble === null ? 'runs no program of ours' : null),
+      service.version,
+    ]
+    if (service.ports.length > 0) parts.push(`port ${service.ports.join(', ')}`)
+    const text = parts.filter((part) => part !== null).join(' · ')
+    const trouble =
+      service.trouble === null
+        ? ''
+        : paint(`${text === '' ? '' : ' · '}! ${service.trouble}`, 'yellow', layout)
+    lines.push(`${service.name.padEnd(width)}  ${service.preset}  ${text}${trouble}`)
+    for (const { reference, trouble } of service.secrets) {
+      const verdict = trouble === null ? 'present' : paint(`! ${trouble}`, 'red', layout)
+      lines.push(`${' '.repeat(width)}  ${reference}: ${verdict}`)
+    }
+  }
+  return `${lines.join('\n')}\n`
+}

@@ -1,0 +1,35 @@
+/** What an exit means: signatures first, then the plain rule. */
+import type { ServiceSpec } from '../../schemas/service.ts'
+import type { Ending, Exit } from './state.ts'
+
+/** The exit in words, such as `exit code 78` or `killed by SIGKILL`. */
+export function describeExit({ code, signal }: Exit): string {
+  if (signal !== null) return `killed by ${signal}`
+  if (code !== null) return `exit code ${code}`
+  return 'ended while the supervisor was away'
+}
+
+/** Terminal colour sequences; programs write them even into files. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: ESC is what is looked for.
+const ANSI = /\u001b\[[0-9;?]*[ -/]*[@-~]/g
+
+/**
+ * Classes an exit by the first signature that matches; otherwise code 0 is success and everything else failure.
+ * `logTail` is what this life wrote last (at most 64 KiB). `$1` in a reason is the group of the log pattern.
+ */
+export function classify(spec: ServiceSpec, exit: Exit, logTail: string): Ending {
+  const tail = logTail.replace(ANSI, '')
+  for (const signature of spec.exits) {
+    if (signature.code !== undefined && signature.code !== exit.code) continue
+    if (signature.signal !== undefined && signature.signal !== exit.signal) continue
+    let groups: readonly string[] = []
+    if (signature.log !== undefined) {
+      const match = new RegExp(signature.log, 'm').exec(tail)
+      if (!match) continue
+      groups = match
+    }
+    const reason = signature.reason.replace(/\$(\d)/g, (_, digit: string) => (groups[Number(digit)] ?? '').trim())
+    return { exit, class: signature.class, reason: `${describeExit(exit)}: ${reason}` }
+  }
+  return { exit, class: exit.code === 0 ? 'success' : 'failure', reason: describeExit(exit) }
+}

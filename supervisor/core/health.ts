@@ -1,0 +1,86 @@
+/**
+ * Probe results → verdicts, by kubelet's rules: a verdict changes only after its threshold of results in a row,
+ * below it nothing changes, and an unknown result changes nothing at all.
+ */
+import type { ProbeSpec, ServiceSpec } from '../../schemas/service.ts'
+import type { ProbeOutcome } from './event.ts'
+import type { Health, Judgement } from './state.ts'
+
+/** The name of a probe: its own, or its kind and role. */
+export function probeName(probe: ProbeSpec): string {
+  return probe.name ?? `${probe.kind}-${probe.role}`
+}
+
+const FRESH: Judgement = { failures: 0, passes: 0, verdict: null, unknown: null, reason: null, progress: false }
+
+/** One probe's record after one more result; the same object if nothing changed. */
+export function judge(before: Judgement | undefined, probe: ProbeSpec, outcome: ProbeOutcome): Judgement {
+  const old = before ?? FRESH
+  if (outcome.kind === 'unknown') {
+    return old.unknown === outcome.reason ? old : { ...old, unknown: outcome.reason }
+  }
+  if (outcome.kind === 'pass') {
+    const passes = Math.min(old.passes + 1, probe.successThreshold)
+    const verdict = passes >= probe.successThreshold ? 'pass' : old.verdict
+    const reason = verdict === 'pass' ? null : old.reason
+    if (old.passes === passes && old.verdict === verdict && old.failures === 0 && old.unknown === null) return old
+    return { failures: 0, passes, verdict, unknown: null, reason, progress: false }
+  }
+  const failures = Math.min(old.failures + 1, probe.failureThreshold)
+  const verdict = failures >= probe.failureThreshold ? 'fail' : old.verdict
+  const same =
+    old.failures === failures &&
+    old.verdict === verdict &&
+    old.passes === 0 &&
+    old.unknown === null &&
+    old.reason === outcome.reason &&
+    old.progress === outcome.progress
+  if (same) return old
+  return { failures, passes: 0, verdict, unknown: null, reason: outcome.reason, progress: outcome.progress }
+}
+
+/** `health` with one more result of one probe; the same object if nothing changed. */
+export function observe(health: Health, probe: ProbeSpec, outcome: ProbeOutcome): Health {
+  const name = probeName(probe)
+  const next = judge(health[name], probe, outcome)
+  return next === health[name] ? health : { ...health, [name]: next }
+}
+
+const byRole = (spec: ServiceSpec, role: ProbeSpec['role']) => spec.probes.filter((probe) => probe.role === role)
+
+/** True once every startup probe has passed (also if there is none). */
+export function hasStarted(spec: ServiceSpec, health: Health): boolean {
+  return byRole(spec, 'startup').every((probe) => health[probeName(probe)]?.verdict === 'pass')
+}
+
+/** True if every readiness probe's verdict is pass. */
+export function isReady(spec: ServiceSpec, health: Health): boolean {
+  return byRole(spec, 'readiness').every((probe) => health[probeName(probe)]?.verdict === 'pass')
+}
+
+/** The reason of the first liveness probe whose verdict is fail, null if live. */
+export function livenessFailure(spec: ServiceSpec, health: Health): string | null {
+  for (const probe of byRole(spec, 'liveness')) {
+    const judged = health[probeName(probe)]
+    if (judged?.verdict === 'fail') return judged.reason ?? 'not live'
+  }
+  return null
+}
+
+/** Reasons of the probes of these roles that fail (or have not passed yet), in the spec's order. */
+export function failures(spec: ServiceSpec, health: Health, roles: readonly ProbeSpec['role'][]): string[] {
+  const reasons: string[] = []
+  for (const probe of spec.probes) {
+    if (!roles.includes(probe.role)) continue
+    const judged = health[probeName(probe)]
+    if (judged?.verdict === 'pass') continue
+    if (judged?.reason) reasons.push(judged.reason)
+    else if (judged?.unknown) reasons.push(`cannot be checked: ${judged.unknown}`)
+  }
+  return [...new Set(reasons)]
+}
+
+/** True while a startup probe fails but says that the start goes on. */
+export function isProgressing(spec: ServiceSpec, health: Health): boolean {
+  return byRole(spec, 'startup').some((probe) => health[probeName(probe)]?.progress === true)
+}

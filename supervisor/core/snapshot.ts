@@ -1,0 +1,172 @@
+/** State → what the CLI, the API and the metrics show: the operator's words for a child. */
+import type { ProbeStatus, ServiceState, ServiceStatus } from '../../schemas/status.ts'
+import { failures, livenessFailure, probeName } from './health.ts'
+import { isUp } from './scope.ts'
+import type { Child, Health } from './state.ts'
+import { processOf } from './stopping.ts'
+
+/** One of the thirteen words. */
+export function labelOf(child: Child): ServiceState {
+  const { state } = child
+  switch (state.kind) {
+    case 'idle':
+      return 'stopped'
+    case 'checking':
+    case 'spawning':
+    case 'adopting':
+      return 'starting'
+    case 'running':
+      return isUp(child) ? 'running' : 'degraded'
+    case 'observing':
+      return labelObserved(child, state.health)
+    case 'sweeping':
+      return state.then === 'retry' ? 'backoff' : 'stopping'
+    case 'stopping':
+      return state.cause === 'hung' ? 'hung' : 'stopping'
+    default:
+      return state.kind
+  }
+}
+
+function labelObserved(child: Child, health: Health): ServiceState {
+  if (isUp(child) && livenessFailure(child.spec, health) === null) return 'running'
+  return failures(child.spec, health, ['readiness', 'liveness']).length > 0 ? 'degraded' : 'starting'
+}
+
+/** False while the child is still on its way somewhere: starting, stopping, in backoff, or waiting on such a one. */
+export function isSettled(child: Child, children: ReadonlyMap<string, Child>): boolean {
+  const label = labelOf(child)
+  if (label === 'waiting' && child.state.kind === 'waiting') {
+    return child.state.for.every((name) => {
+      const need = children.get(name)
+      return need === undefined || isSettled(need, children)
+    })
+  }
+  return label !== 'starting' && label !== 'stopping' && label !== 'backoff' && label !== 'hung'
+}
+
+/** What a shown service depends on beside the child: the two clocks and its log file. */
+export type View = { readonly at: number; readonly wall: number; readonly logPath: string | null }
+
+/** One service as `status` shows it. */
+export function showService(child: Child, children: ReadonlyMap<string, Child>, view: View): ServiceStatus {
+  const label = labelOf(child)
+  const day = child.counters.walls.filter((wall) => wall > view.wall - 86_400_000).length
+  const { desired, state, spec } = child
+  return {
+    name: child.name,
+    preset: spec.preset,
+    kind: spec.kind,
+    group: spec.group,
+    state: label,
+    desired: desired.kind,
+    stopped:
+      desired.kind === 'stopped'
+        ? { at: iso(desired.at), until: desired.until === null ? null : iso(desired.until) }
+        : null,
+    ready: isUp(child),
+    settled: isSettled(child, children),
+    pid: processOf(child)?.identity.pid ?? null,
+    generation: child.generation,
+    since: iso(child.since),
+    restarts: child.counters.total,
+    restarts24h: day,
+    restarts7d: child.counters.walls.length,
+    reason: reasonOf(child, children, view),
+    next: nextOf(child, label),
+    warnings: [
+      ...Object.values(child.warnings).map((reason) => `would not start again: ${reason}`),
+      ...(child.leftovers.length ? [`left over from an earlier life: ${child.leftovers.join(', ')}`] : []),
+      ...downNeeds(child, children),
+    ],
+    deadline: state.kind === 'stopping' ? iso(view.wall + Math.max(0, state.deadline - view.at)) : null,
+    probes: showProbes(child),
+    runbook: spec.runbook,
+    logPath: view.logPath,
+  }
+}
+
+/** Instants as text without the Date global: the shell gives Unix milliseconds, the core only formats them. */
+function iso(wall: number): string {
+  return Temporal.Instant.fromEpochMilliseconds(Math.round(wall)).toString({ smallestUnit: 'millisecond' })
+}
+
+function downNeeds(child: Child, children: ReadonlyMap<string, Child>): string[] {
+  if (child.state.kind !== 'running') return []
+  const down = child.spec.needs.filter((need) => {
+    const target = children.get(need.service)
+    return need.until === 'ready' && target !== undefined && !isUp(target)
+  })
+  return down.length ? [`needs ${down.map((need) => need.service).join(', ')}, which is not ready`] : []
+}
+
+function inSeconds(ms: number): string {
+  const seconds = Math.max(0, Math.round(ms / 1000))
+  return seconds < 120 ? `${seconds} s` : `${Math.round(seconds / 60)} min`
+}
+
+function reasonOf(child: Child, children: ReadonlyMap<string, Child>, view: View): string | null {
+  const { state, spec } = child
+  switch (state.kind) {
+    case 'idle':
+      if (state.why === 'completed') return 'completed'
+      if (!spec.enabled) return '`enabled: false` in the document'
+      if (state.why === 'operator') return 'stopped by the operator'
+      return state.reason ?? (state.why === 'down' ? 'the mesh is down' : null)
+    case 'waiting':
+      return `waiting for ${state.for.map((name) => `${name} (${stateWord(children.get(name))})`).join(', ')}`
+    case 'starting':
+      return failures(spec, state.health, ['startup', 'readiness']).join('; ') || null
+    case 'running':
+    case 'observing':
+      return failures(spec, state.health, ['readiness', 'liveness']).join('; ') || null
+    case 'hung':
+    case 'stopping':
+    case 'absent':
+    case 'missing':
+    case 'unknown':
+      return state.reason
+    case 'sweeping':
+      return state.ending.reason
+    case 'backoff':
+      return `${state.reason}; next start in ${inSeconds((child.timers.backoff?.at ?? view.at) - view.at)}`
+    case 'blocked':
+    case 'failed':
+      return `${state.reason}; looked at again in ${inSeconds(state.retryAt - view.at)}`
+    case 'adopting':
+      return 'looking for its process'
+    case 'spawning':
+    case 'checking':
+      return null
+  }
+}
+
+const stateWord = (child: Child | undefined) => (child ? labelOf(child) : 'not declared')
+
+function nextOf(child: Child, label: ServiceState): string | null {
+  if (label === 'stopped' && child.desired.kind === 'stopped') return `paios start ${child.name}`
+  if (label === 'failed') return `paios logs ${child.name}; then paios start ${child.name}`
+  if (label === 'blocked') return `then paios start ${child.name}`
+  if (label === 'degraded' || label === 'hung' || label === 'backoff') return `paios logs ${child.name}`
+  if (label === 'unknown') return `paios events --service ${child.name}`
+  if ((label === 'absent' || label === 'missing') && child.spec.install) return child.spec.install
+  return null
+}
+
+function showProbes(child: Child): ProbeStatus[] {
+  const health = 'health' in child.state ? child.state.health : {}
+  return child.spec.probes.map((probe) => {
+    const name = probeName(probe)
+    const judged = health[name]
+    const warned = probe.role === 'preflight' ? (child.warnings[name] ?? null) : null
+    return {
+      name,
+      kind: probe.kind,
+      role: probe.role,
+      verdict: warned ? 'fail' : judged?.unknown ? 'unknown' : (judged?.verdict ?? null),
+      reason: warned ?? judged?.unknown ?? judged?.reason ?? null,
+      failures: judged?.failures ?? 0,
+      threshold: probe.failureThreshold,
+    }
+  })
+}

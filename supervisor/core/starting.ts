@@ -1,0 +1,285 @@
+/** The way up: needs → preflight → spawn → startup probes → ready. */
+import { CLEAN_MS } from './backoff.ts'
+import type { ChildEvent } from './event.ts'
+import { failures, hasStarted, isProgressing, isReady, livenessFailure, observe, probeName } from './health.ts'
+import { allowedAt } from './intensity.ts'
+import { ulid } from './random.ts'
+import { arm, draw, enter, isExternal, isUp, isWanted, record, type Scope, unmetNeeds } from './scope.ts'
+import type { Child, Health, Process, StartCause } from './state.ts'
+import { beginStop, settleIdle } from './stopping.ts'
+
+/** A service that cannot start now is looked at again this often. */
+export const RECHECK_MS = 30_000
+/** A preflight that has not answered by then counts as unknown, and the start goes on. */
+const PREFLIGHT_MS = 120_000
+/** A start budget is looked at again this often while a startup probe reports progress. */
+const PROGRESS_MS = 1_000
+
+/** Starts the child if it is wanted and its needs are met; otherwise says what it waits for. */
+export function tryStart(child: Child, scope: Scope, cause: StartCause): Child {
+  if (!isWanted(child, scope)) return settleIdle(child, scope)
+  const next = takeNextSpec(child)
+  const unmet = unmetNeeds(next, scope)
+  if (unmet.length > 0) {
+    const names = unmet.map((need) => need.service)
+    const same = next.state.kind === 'waiting' && next.state.for.join() === names.join()
+    if (same) return next
+    const chained = { ...next, cause: scope.mesh.children.get(names[0] ?? '')?.cause ?? next.cause }
+    const waiting = enter(chained, scope, { kind: 'waiting', for: names })
+    return record(waiting, scope, 'waiting', `waiting for ${names.join(', ')}`, { for: names })
+  }
+  if (isExternal(next.spec)) return beginObserving(next, scope)
+  const attempt = ++scope.mesh.token
+  scope.effects.push({ kind: 'run-preflight', service: next.name, attempt })
+  const checking = enter(next, scope, { kind: 'checking', attempt, cause })
+  return arm(checking, scope, 'preflight', scope.at + PREFLIGHT_MS)
+}
+
+function takeNextSpec(child: Child): Child {
+  if (!child.nextSpec) return child
+  return { ...child, spec: child.nextSpec.spec, specHash: child.nextSpec.hash, nextSpec: null, warnings: {} }
+}
+
+function beginObserving(child: Child, scope: Scope): Child {
+  const observing = enter({ ...child, generation: child.generation + 1 }, scope, { kind: 'observing', health: {} })
+  scope.effects.push({
+    kind: 'open-probes',
+    service: child.name,
+    generation: observing.generation,
+    roles: ['startup', 'readiness', 'liveness'],
+  })
+  return record(observing, scope, 'observing', 'watched only: another program owns it')
+}
+
+/** What the preflights found decides: absent, missing, blocked, or on with the start. */
+export function judgePreflight(child: Child, scope: Scope, event: Extract<ChildEvent, { kind: 'preflight-reported' }>): Child {
+  const { state } = child
+  if (state.kind !== 'checking' || event.attempt !== state.attempt) return child
+  const gone = event.results.find((result) => result.outcome === 'absent')
+  if (gone) return settleGone(child, scope, gone.reason)
+  const present = { ...child, seen: true }
+  const bad = event.results.filter((result) => result.outcome === 'fail')
+  if (bad.length > 0) return block(present, scope, bad.map((result) => result.reason).join('; '))
+  const unsure = event.results.filter((result) => result.outcome === 'unknown')
+  const told = unsure.length
+    ? record(present, scope, 'preflight-unknown', `starting although not all could be checked: ${unsure.map((r) => r.reason).join('; ')}`)
+    : present
+  return spawn(told, scope, state.cause)
+}
+
+/** The preflights never answered: start, and say so. */
+export function skipPreflight(child: Child, scope: Scope): Child {
+  if (child.state.kind !== 'checking') return child
+  const told = record(child, scope, 'preflight-unknown', 'starting although the checks before it did not answer')
+  return spawn(told, scope, child.state.cause)
+}
+
+function settleGone(child: Child, scope: Scope, reason: string): Child {
+  const kind = child.seen ? 'missing' : 'absent'
+  const gone = enter(child, scope, { kind, reason })
+  return arm(record(gone, scope, kind, reason), scope, 'retry', scope.at + RECHECK_MS)
+}
+
+/** Starting now is known to be useless: look again in 30 s and when an input changes. */
+function block(child: Child, scope: Scope, reason: string): Child {
+  const retryAt = scope.at + RECHECK_MS
+  const blocked = enter(child, scope, { kind: 'blocked', reason, source: 'preflight', retryAt })
+  return arm(record(blocked, scope, 'blocked', reason), scope, 'retry', retryAt)
+}
+
+function spawn(child: Child, scope: Scope, cause: StartCause): Child {
+  const generation = child.generation + 1
+  const run = ulid(scope.wall, () => draw(scope))
+  scope.effects.push({ kind: 'spawn', service: child.name, generation, run })
+  const spawning = enter({ ...child, generation }, scope, { kind: 'spawning', run, cause, wall: scope.wall })
+  return record(spawning, scope, 'starting', 'starting', { run, cause })
+}
+
+/** The process exists. A stop that came in between begins now. */
+export function takeProcess(child: Child, scope: Scope, event: Extract<ChildEvent, { kind: 'spawned' }>): Child {
+  const { state } = child
+  if (state.kind !== 'spawning' || event.generation !== child.generation) return child
+  const process: Process = {
+    identity: event.identity,
+    run: state.run,
+    startedAt: scope.at,
+    startedWall: scope.wall,
+    logOffset: event.logOffset,
+    adopted: false,
+  }
+  const started = enter(child, scope, { kind: 'starting', process, cause: state.cause, health: {} })
+  const told = record(started, scope, 'started', `started as pid ${event.identity.pid}`, { pid: event.identity.pid })
+  if (!isWanted(told, scope)) {
+    const pending = told.pendingStop ?? { cause: 'operator' as const, now: false }
+    return beginStop({ ...told, pendingStop: null }, scope, pending.cause, 'stop', 'stopped while it was starting', pending.now)
+  }
+  return openStartup(told, scope, process)
+}
+
+/** Opens the probes of a process that is not ready yet, and starts its budget. */
+export function openStartup(child: Child, scope: Scope, process: Process): Child {
+  const hasGate = child.spec.probes.some((probe) => probe.role === 'startup' || probe.role === 'readiness')
+  if (!hasGate) return becomeReady(child, scope, {})
+  const startup = child.spec.probes.some((probe) => probe.role === 'startup')
+  scope.effects.push({
+    kind: 'open-probes',
+    service: child.name,
+    generation: child.generation,
+    roles: startup ? ['startup', 'preflight'] : ['readiness', 'liveness', 'preflight'],
+  })
+  return arm(child, scope, 'budget', process.startedAt + child.spec.startTimeout)
+}
+
+/** One probe result while the process is not ready yet. */
+export function probeStarting(child: Child, scope: Scope, event: Extract<ChildEvent, { kind: 'probe-reported' }>): Child {
+  const { state, spec } = child
+  const probe = spec.probes.find((candidate) => probeName(candidate) === event.probe)
+  if (state.kind !== 'starting' || event.generation !== child.generation || !probe) return child
+  if (probe.role === 'preflight') return noteWarning(child, scope, event)
+  const health = observe(state.health, probe, event.outcome)
+  if (health === state.health) return child
+  const before = hasStarted(spec, state.health)
+  const next: Child = { ...child, state: { ...state, health } }
+  if (!hasStarted(spec, health)) return next
+  if (!before) {
+    scope.effects.push({ kind: 'close-probes', service: child.name })
+    scope.effects.push({
+      kind: 'open-probes',
+      service: child.name,
+      generation: child.generation,
+      roles: ['readiness', 'liveness', 'preflight'],
+    })
+  }
+  return isReady(spec, health) ? becomeReady(next, scope, health) : next
+}
+
+function becomeReady(child: Child, scope: Scope, health: Health): Child {
+  const { state } = child
+  if (state.kind !== 'starting') return child
+  const { process, cause } = state
+  const running = enter(child, scope, { kind: 'running', process, cause, health, readyAt: scope.at })
+  const told = record(running, scope, 'ready', 'ready', { afterMs: Math.round(scope.at - process.startedAt) })
+  if (!hasGates(child)) {
+    scope.effects.push({ kind: 'open-probes', service: child.name, generation: child.generation, roles: ['liveness', 'preflight'] })
+  }
+  return arm(told, scope, 'stable', scope.at + child.spec.stableAfter)
+}
+
+const hasGates = (child: Child) => child.spec.probes.some((probe) => probe.role === 'startup' || probe.role === 'readiness')
+
+/** The start budget is used up: a failed start, unless the program says that it still is starting. */
+export function endBudget(child: Child, scope: Scope): Child {
+  const { state, spec } = child
+  if (state.kind !== 'starting') return child
+  if (hasStarted(spec, state.health)) {
+    const { process, cause, health } = state
+    const running = enter(child, scope, { kind: 'running', process, cause, health, readyAt: null })
+    const reasons = failures(spec, health, ['readiness', 'liveness']).join('; ') || 'no readiness result yet'
+    return record(running, scope, 'degraded', `started but not ready: ${reasons}`)
+  }
+  const limit = state.process.startedAt + Math.max(spec.startTimeoutMax, spec.startTimeout)
+  if (isProgressing(spec, state.health) && scope.at < limit) {
+    return arm(child, scope, 'budget', Math.min(limit, scope.at + PROGRESS_MS))
+  }
+  if (spec.killLimit) {
+    const free = allowedAt(child.counters.kills, spec.killLimit.max, spec.killLimit.within, scope.at)
+    if (free > scope.at) return arm(child, scope, 'budget', free)
+  }
+  const reasons = failures(spec, state.health, ['startup']).join('; ') || 'no startup probe answered'
+  const seconds = Math.round((scope.at - state.process.startedAt) / 1000)
+  const reason = `not ready after ${seconds} s: ${reasons}`
+  return beginStop(record(child, scope, 'start-failed', reason), scope, 'start-timeout', 'retry', reason, false)
+}
+
+/** A repeated preflight's result: what would forbid the next start is a standing warning. */
+export function noteWarning(child: Child, scope: Scope, event: Extract<ChildEvent, { kind: 'probe-reported' }>): Child {
+  const { [event.probe]: old, ...others } = child.warnings
+  if (event.outcome.kind === 'unknown') return child
+  if (event.outcome.kind === 'pass') {
+    if (old === undefined) return child
+    return { ...record(child, scope, 'warning-cleared', `fixed: ${old}`), warnings: others }
+  }
+  if (old === event.outcome.reason) return child
+  const told = record({ ...child, cause: null }, scope, 'warning', `would not start again: ${event.outcome.reason}`)
+  return { ...told, warnings: { ...others, [event.probe]: event.outcome.reason } }
+}
+
+/** One probe result of a process that has started. */
+export function probeRunning(child: Child, scope: Scope, event: Extract<ChildEvent, { kind: 'probe-reported' }>): Child {
+  const { state, spec } = child
+  const probe = spec.probes.find((candidate) => probeName(candidate) === event.probe)
+  if (event.generation !== child.generation || !probe) return child
+  if (state.kind !== 'running' && state.kind !== 'hung' && state.kind !== 'observing') return child
+  if (probe.role === 'preflight') return noteWarning(child, scope, event)
+  if (event.outcome.kind === 'fail' && scope.at < scope.mesh.graceUntil) return child
+  const health = observe(state.health, probe, event.outcome)
+  if (health === state.health) return child
+  const next = { ...child, state: { ...state, health } } as Child
+  return state.kind === 'observing' ? tellReadiness(child, next, scope) : judgeHealth(child, next, scope)
+}
+
+function judgeHealth(before: Child, child: Child, scope: Scope): Child {
+  const { state, spec } = child
+  if (state.kind !== 'running' && state.kind !== 'hung') return child
+  const dead = livenessFailure(spec, state.health)
+  if (state.kind === 'hung') {
+    if (dead !== null) return child
+    const { process, health, readyAt } = state
+    const back = enter(child, scope, { kind: 'running', process, cause: 'hung', health, readyAt })
+    return record(back, scope, 'recovered', 'answers again without a restart')
+  }
+  if (dead !== null && state.readyAt !== null) return endHung(child, scope, dead)
+  if (state.readyAt === null && isReady(spec, state.health)) {
+    const ready = { ...child, state: { ...state, readyAt: scope.at }, since: scope.wall }
+    return arm(record(ready, scope, 'ready', 'ready, later than its budget'), scope, 'stable', scope.at + spec.stableAfter)
+  }
+  return tellReadiness(before, child, scope)
+}
+
+function tellReadiness(before: Child, child: Child, scope: Scope): Child {
+  if (child.state.kind !== 'running' && child.state.kind !== 'observing') return child
+  const roles = child.state.kind === 'observing' ? (['readiness', 'liveness', 'startup'] as const) : (['readiness'] as const)
+  const well = isUp(child) && (child.state.kind === 'running' || livenessFailure(child.spec, child.state.health) === null)
+  const wasWell =
+    isUp(before) &&
+    (before.state.kind !== 'observing' || livenessFailure(before.spec, before.state.health) === null)
+  if (well === wasWell) return child
+  const at = { ...child, since: scope.wall }
+  if (well) return record(at, scope, 'recovered', 'ready again')
+  const reasons = failures(child.spec, child.state.health, roles).join('; ')
+  return record({ ...at, cause: null }, scope, 'degraded', reasons || 'not ready')
+}
+
+/** Not live any more: end it, unless the limit on kills says to wait. */
+export function endHung(child: Child, scope: Scope, reason: string): Child {
+  const { state, spec } = child
+  if (state.kind !== 'running' && state.kind !== 'hung') return child
+  const { process, health, readyAt } = state
+  const free = spec.killLimit
+    ? allowedAt(child.counters.kills, spec.killLimit.max, spec.killLimit.within, scope.at)
+    : scope.at
+  if (free > scope.at) {
+    const hung = enter(child, scope, { kind: 'hung', process, health, readyAt, reason })
+    const text = `hung: ${reason}; not killed yet, ${spec.killLimit?.max} kills in the window are the limit`
+    return arm(record({ ...hung, cause: null }, scope, 'hung', text), scope, 'retry', free)
+  }
+  const told = record({ ...child, cause: null }, scope, 'hung', `hung: ${reason}`)
+  return beginStop(told, scope, 'hung', 'retry', `hung: ${reason}`, false)
+}
+
+/** The life has been stable: half-open trials are over, and after ten clean minutes the backoff is forgotten. */
+export function becomeStable(child: Child, scope: Scope): Child {
+  if (child.state.kind !== 'running') return child
+  const { counters } = child
+  const clean = child.state.readyAt !== null && scope.at - child.state.readyAt >= CLEAN_MS
+  const next = {
+    ...counters,
+    trial: 'none' as const,
+    failedMs: 0,
+    fatalMs: 0,
+    n: clean ? 0 : counters.n,
+    ends: clean || counters.trial !== 'none' ? [] : counters.ends,
+  }
+  const stable = { ...child, counters: next }
+  return clean || counters.n === 0 ? stable : arm(stable, scope, 'stable', (child.state.readyAt ?? scope.at) + CLEAN_MS)
+}

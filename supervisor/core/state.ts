@@ -1,0 +1,180 @@
+/**
+ * What the supervisor knows, as data. A child is one service's record; its `state` is one of sixteen kinds and
+ * carries only what that kind needs. The thirteen words that the operator sees are derived in snapshot.ts.
+ */
+import type { ExitSignature, ServiceSpec, StopStep } from '../../schemas/service.ts'
+
+/** Proof of who a process is: boot, pid and the kernel's start time of that pid (Linux: clock ticks since boot). */
+export type Identity = { readonly boot: string; readonly pid: number; readonly start: string }
+
+/** One life of a service's process. Times: awake milliseconds, except `startedWall` (Unix milliseconds). */
+export type Process = {
+  readonly identity: Identity
+  readonly run: string
+  readonly startedAt: number
+  readonly startedWall: number
+  readonly logOffset: number
+  readonly adopted: boolean
+}
+
+/** The judged record of one probe in one generation. */
+export type Judgement = {
+  readonly failures: number
+  readonly passes: number
+  readonly verdict: 'pass' | 'fail' | null
+  readonly unknown: string | null
+  readonly reason: string | null
+  readonly progress: boolean
+}
+/** Judgements by probe name. */
+export type Health = Readonly<Record<string, Judgement>>
+
+/** Why a process was started; the metric label of `paios_service_starts_total`. */
+export type StartCause = 'boot' | 'manual' | 'crash' | 'hung' | 'config' | 'dependency'
+
+/** How a process ended. `code` and `signal` both null: nobody was there to see it. */
+export type Exit = { readonly code: number | null; readonly signal: string | null }
+
+/** An exit with its meaning. */
+export type Ending = {
+  readonly exit: Exit
+  readonly class: ExitSignature['class']
+  readonly reason: string
+}
+
+/** What follows the end of the process. `retry` is an unplanned end (backoff and budget apply). */
+export type Then = 'stop' | 'restart' | 'retry'
+
+/** Why a stop was begun. */
+export type StopCause = 'operator' | 'down' | 'config' | 'hung' | 'start-timeout' | 'dependency' | 'supervisor-restart'
+
+export type ChildState =
+  | { readonly kind: 'idle'; readonly why: 'new' | 'operator' | 'completed' | 'ended' | 'down'; readonly reason: string | null }
+  | { readonly kind: 'waiting'; readonly for: readonly string[] }
+  | { readonly kind: 'checking'; readonly attempt: number; readonly cause: StartCause }
+  | { readonly kind: 'spawning'; readonly run: string; readonly cause: StartCause; readonly wall: number }
+  | { readonly kind: 'starting'; readonly process: Process; readonly cause: StartCause; readonly health: Health }
+  | {
+      readonly kind: 'running'
+      readonly process: Process
+      readonly cause: StartCause
+      readonly health: Health
+      /** Awake milliseconds of first ready; null if it never was. */
+      readonly readyAt: number | null
+    }
+  | { readonly kind: 'hung'; readonly process: Process; readonly health: Health; readonly readyAt: number | null; readonly reason: string }
+  | {
+      readonly kind: 'stopping'
+      readonly process: Process
+      readonly steps: readonly StopStep[]
+      readonly index: number
+      readonly cause: StopCause
+      readonly then: Then
+      readonly reason: string
+      readonly readyAt: number | null
+      readonly deadline: number
+      readonly killed: boolean
+    }
+  | {
+      readonly kind: 'sweeping'
+      readonly process: Process
+      readonly ending: Ending
+      readonly cause: StartCause
+      readonly then: Then
+      readonly lifeMs: number
+    }
+  | { readonly kind: 'backoff'; readonly cause: StartCause; readonly delayMs: number; readonly reason: string }
+  | { readonly kind: 'blocked'; readonly reason: string; readonly source: 'preflight' | 'fatal'; readonly retryAt: number }
+  | { readonly kind: 'failed'; readonly reason: string; readonly retryAt: number }
+  | { readonly kind: 'absent'; readonly reason: string }
+  | { readonly kind: 'missing'; readonly reason: string }
+  | {
+      readonly kind: 'adopting'
+      readonly run: string
+      readonly identity: Identity | null
+      readonly was: ChildState
+    }
+  | { readonly kind: 'unknown'; readonly reason: string; readonly run: string; readonly identity: Identity | null; readonly was: ChildState }
+  | { readonly kind: 'observing'; readonly health: Health }
+
+/** What the operator wants. A failure never changes it. `until` is Unix milliseconds, null = for good. */
+export type Desired =
+  | { readonly kind: 'running' }
+  | { readonly kind: 'stopped'; readonly at: number; readonly until: number | null }
+
+/** The arithmetic of restarts. Times are awake milliseconds, except `walls` (Unix milliseconds). */
+export type Counters = {
+  /** Unplanned restarts since the last clean run: the n of the backoff. */
+  readonly n: number
+  /** Unplanned ends inside the intensity window. */
+  readonly ends: readonly number[]
+  /** SIGKILLs inside the kill window. */
+  readonly kills: readonly number[]
+  /** Unplanned restarts of all time. */
+  readonly total: number
+  /** When the unplanned restarts of the last 7 days happened (at most 500). */
+  readonly walls: readonly number[]
+  /** The next half-open delay after the budget was used up; 0 = the first. */
+  readonly failedMs: number
+  /** The next half-open delay after a fatal exit; 0 = the first. */
+  readonly fatalMs: number
+  /** True from a half-open start until the life is stable: one failure re-opens at once. */
+  readonly trial: 'none' | 'failed' | 'fatal'
+}
+
+/** Names of a child's timers; a child has at most one of each. */
+export type TimerName = 'preflight' | 'budget' | 'step' | 'backoff' | 'retry' | 'stable' | 'unstop' | 'sweep'
+
+/** A stop that was asked for and waits until the dependents are down. */
+export type PendingStop = { readonly cause: StopCause; readonly now: boolean }
+
+/** One service's record. Immutable: every change makes a new one. */
+export type Child<S extends ChildState = ChildState> = {
+  readonly name: string
+  readonly spec: ServiceSpec
+  readonly specHash: string
+  /** A newer spec that takes force at the next start; null if none. */
+  readonly nextSpec: { readonly spec: ServiceSpec; readonly hash: string } | null
+  readonly removed: boolean
+  readonly desired: Desired
+  readonly generation: number
+  readonly counters: Counters
+  /** True once its program was found here: gone later, it is missing and not absent. */
+  readonly seen: boolean
+  readonly state: S
+  /** Unix milliseconds at which the operator's word for the state last changed. */
+  readonly since: number
+  readonly timers: Readonly<Partial<Record<TimerName, { readonly token: number; readonly at: number }>>>
+  readonly pendingStop: PendingStop | null
+  /** Failing repeated preflights by probe name: what would forbid the next start. */
+  readonly warnings: Readonly<Record<string, string>>
+  /** How the last life ended, for `status`; null before the first end. */
+  readonly lastEnding: Ending | null
+  /** Processes that a sweep could not end, named. */
+  readonly leftovers: readonly string[]
+  /** The journal event that the next one follows from; null starts a new chain. */
+  readonly cause: number | null
+}
+
+/** A group: an inner node of the tree. */
+export type Group = {
+  readonly name: string
+  readonly parent: string | null
+  readonly strategy: 'one_for_one'
+}
+
+/** The whole tree. `children` is changed by `step` alone, in place. */
+export type Mesh = {
+  readonly children: Map<string, Child>
+  groups: ReadonlyMap<string, Group>
+  /** Who needs a service, by the service's name. */
+  dependents: ReadonlyMap<string, readonly string[]>
+  /** Every name, needs before dependents. */
+  order: readonly string[]
+  wanted: 'up' | 'down'
+  /** Probe failures before this awake instant do not count. */
+  graceUntil: number
+  token: number
+  nextEventId: number
+  random: readonly [number, number, number, number]
+}

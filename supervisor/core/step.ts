@@ -1,0 +1,135 @@
+/**
+ * The one entry of the core: a mesh and a fact become the changed mesh and a list of intentions. No clock, no
+ * I/O, no randomness of its own; the same function runs in production, in tests and in the simulator. `step`
+ * consumes its mesh (the map of children is changed in place, each child is immutable and replaced), so the
+ * cost of an event does not grow with the number of services.
+ */
+import { recover } from './adopting.ts'
+import { newChild } from './child.ts'
+import type { Effect } from './effect.ts'
+import type { Event, Fact } from './event.ts'
+import { obey } from './operator.ts'
+import type { RandomState } from './random.ts'
+import type { Scope } from './scope.ts'
+import type { Child, Mesh } from './state.ts'
+import { type Changes, dependentsOf, hasProcess, put, startOrder, tell } from './tree.ts'
+
+/** After a wake, probe failures do not count for this long; every further gap extends it. */
+export const GRACE_MS = 60_000
+
+/** What one step did: intentions in order, and every child that changed as it was before (undefined = new). */
+export type Stepped = { readonly effects: readonly Effect[]; readonly changes: Changes }
+
+/** An empty mesh. `nextEventId` continues the journal; `random` must not be all zero. */
+export function emptyMesh(nextEventId: number, random: RandomState): Mesh {
+  return {
+    children: new Map(),
+    groups: new Map(),
+    dependents: new Map(),
+    order: [],
+    wanted: 'up',
+    graceUntil: 0,
+    token: 0,
+    nextEventId,
+    random,
+  }
+}
+
+/** One fact. */
+export function step(mesh: Mesh, event: Event): Stepped {
+  const scope: Scope = { at: event.at, wall: event.wall, mesh, effects: [] }
+  const changes: Changes = new Map()
+  apply(scope, changes, event)
+  forgetRemoved(scope, changes)
+  if (mesh.wanted === 'down' && ![...mesh.children.values()].some(hasProcess)) scope.effects.push({ kind: 'end' })
+  return { effects: scope.effects, changes }
+}
+
+function apply(scope: Scope, changes: Changes, fact: Fact): void {
+  switch (fact.kind) {
+    case 'child':
+      return tell(scope, changes, fact.service, fact.event)
+    case 'operator-asked':
+      return obey(scope, changes, fact.request, fact.command)
+    case 'recovered':
+      return restore(scope, changes, fact)
+    case 'declared':
+      return reconcile(scope, changes, fact)
+    case 'host-woke':
+      return wake(scope, fact.gapMs)
+  }
+}
+
+function wake(scope: Scope, gapMs: number): void {
+  scope.mesh.graceUntil = scope.at + GRACE_MS
+  recordMesh(scope, 'gap', `no time was counted for ${Math.round(gapMs / 1000)} s (sleep or a stall): failures do not count for 60 s`, { gapMs })
+}
+
+/** A journal event about the mesh itself. */
+function recordMesh(scope: Scope, event: string, text: string, data: Record<string, unknown>): void {
+  const id = scope.mesh.nextEventId++
+  scope.effects.push({ kind: 'record', id, subject: 'paios', generation: null, event, text, data, cause: null })
+}
+
+function restore(scope: Scope, changes: Changes, fact: Extract<Fact, { kind: 'recovered' }>): void {
+  const { mesh } = scope
+  mesh.wanted = fact.wanted
+  for (const { child } of fact.rows) put(mesh, changes, child)
+  refreshTree(mesh)
+  for (const { child } of fact.rows) put(mesh, changes, recover(child, scope))
+}
+
+function refreshTree(mesh: Mesh): void {
+  mesh.dependents = dependentsOf(mesh.children)
+  mesh.order = startOrder(mesh.children)
+}
+
+/** The document as it now is: new services start, changed ones restart, removed ones stop, the others are left alone. */
+function reconcile(scope: Scope, changes: Changes, fact: Extract<Fact, { kind: 'declared' }>): void {
+  const { mesh } = scope
+  mesh.groups = new Map(fact.groups.map((group) => [group.name, group]))
+  mesh.wanted = 'up'
+  scope.effects.push({ kind: 'record-wanted', wanted: 'up' })
+  const declared = new Set(fact.specs.map(({ spec }) => spec.name))
+  const changed: string[] = []
+  for (const { spec, hash } of fact.specs) {
+    const old = mesh.children.get(spec.name)
+    if (!old) put(mesh, changes, newChild(spec.name, spec, hash, scope.wall))
+    else if ((old.nextSpec?.hash ?? old.specHash) === hash) put(mesh, changes, wantAgain(old))
+    else {
+      put(mesh, changes, takeSpec(old, spec, hash))
+      changed.push(spec.name)
+    }
+  }
+  for (const child of mesh.children.values()) {
+    if (!declared.has(child.name) && !child.removed) put(mesh, changes, { ...child, removed: true })
+  }
+  refreshTree(mesh)
+  for (const name of changed) tell(scope, changes, name, eventOfChange(mesh.children.get(name)))
+  for (const name of mesh.order) tell(scope, changes, name, { kind: 'wanted' })
+}
+
+function wantAgain(old: Child): Child {
+  return old.removed || old.pendingStop ? { ...old, removed: false, pendingStop: null } : old
+}
+
+function takeSpec(old: Child, spec: Child['spec'], hash: string): Child {
+  if (hasProcess(old)) return { ...old, removed: false, pendingStop: null, nextSpec: { spec, hash } }
+  return { ...old, removed: false, spec, specHash: hash, nextSpec: null, warnings: {} }
+}
+
+const eventOfChange = (child: Child | undefined) =>
+  child && hasProcess(child)
+    ? ({ kind: 'restart-asked', cause: 'config', now: false } as const)
+    : ({ kind: 'start-asked' } as const)
+
+/** A removed service whose process is gone leaves the tree. */
+function forgetRemoved(scope: Scope, changes: Changes): void {
+  for (const name of [...changes.keys()]) {
+    const child = scope.mesh.children.get(name)
+    if (!child?.removed || child.state.kind !== 'idle') continue
+    scope.mesh.children.delete(name)
+    scope.effects.push({ kind: 'forget', service: name })
+    refreshTree(scope.mesh)
+  }
+}

@@ -1,0 +1,109 @@
+/** The mesh as declared: where it comes from at a start, what an `up` would change, and whether the file has moved on. */
+import { createHash } from 'node:crypto'
+import { readFileSync, rmSync, statSync } from 'node:fs'
+import { homedir } from 'node:os'
+import type { ServiceSpec } from '../schemas/service.ts'
+import type { Plan, Status } from '../schemas/status.ts'
+import type { MeshConfig } from './config.ts'
+import type { Group, Mesh } from './core/state.ts'
+import { hasProcess } from './core/tree.ts'
+import { PaiosError } from './errors.ts'
+import type { Home } from './shell/home.ts'
+import type { Journal } from './shell/journal.ts'
+import { specHash } from './spec-hash.ts'
+import { VERSION } from './version.ts'
+
+/** A mesh in force. `key` names document and version; `problem` says why it is not the file's own. */
+export type Declared = {
+  readonly key: string
+  readonly specs: readonly { readonly spec: ServiceSpec; readonly hash: string }[]
+  readonly groups: readonly Group[]
+  readonly mesh: Pick<MeshConfig, 'specs' | 'groups' | 'metrics' | 'hash'>
+  readonly warnings: string[]
+  readonly problem: string | null
+}
+
+const keyOf = (hash: string) => `${hash}:${VERSION}`
+
+function declare(mesh: Declared['mesh'], problem: string | null, warnings: string[] = []): Declared {
+  const specs = mesh.specs.map((spec) => ({ spec, hash: specHash(spec) }))
+  const groups = mesh.groups.map(({ name, parent }) => ({ name, parent, strategy: 'one_for_one' as const }))
+  return { key: keyOf(mesh.hash), specs, groups, mesh, warnings, problem }
+}
+
+/** Reads and checks the document. Throws document-invalid with every problem. */
+export async function readDeclared(home: Home): Promise<Declared> {
+  const { parseMesh, readDocument } = await import('./config.ts')
+  const { presets } = await import('../services/index.ts')
+  const result = parseMesh(readDocument(home.document), { home: homedir(), presets })
+  const { documentError, formatProblem } = await import('./document/problem.ts')
+  if (!result.ok) throw documentError(home.document, result.problems)
+  return declare(result.mesh, null, result.mesh.warnings.map((warning) => formatProblem(home.document, warning)))
+}
+
+/**
+ * The mesh to run at a start: what `up` has just handed over; else, after a crash, the one that was in force (an
+ * edit is applied by `up` alone); else the document. With an invalid document the last valid one runs.
+ */
+export async function loadDeclared(home: Home, journal: Journal, isFresh: boolean): Promise<Declared> {
+  const handed = takeHandOver(home)
+  if (handed) return declare(handed, null)
+  const last = journal.lastDocument()
+  const kept = last ? (JSON.parse(last.mesh) as Declared['mesh']) : null
+  if (kept && !isFresh && last?.hash === keyOf(kept.hash)) return declare(kept, null)
+  try {
+    return await readDeclared(home)
+  } catch (error) {
+    if (!(error instanceof PaiosError) || !kept) throw error
+    return declare(kept, `the last valid document runs instead: ${error.message}`)
+  }
+}
+
+/** run/boot.json: a document that `up` has validated a moment ago. It is used once, and only for the same bytes. */
+function takeHandOver(home: Home): Declared['mesh'] | null {
+  try {
+    const { documentHash, mesh } = JSON.parse(readFileSync(home.boot, 'utf8')) as { documentHash: string; mesh: Declared['mesh'] }
+    rmSync(home.boot, { force: true })
+    return documentHash === hashOf(home.document) ? mesh : null
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT' || error instanceof SyntaxError) return null
+    throw error
+  }
+}
+
+const hashOf = (path: string) => createHash('sha256').update(readFileSync(path)).digest('hex')
+
+/** What making this mesh the one in force would do. */
+export function planOf(mesh: Mesh, specs: Declared['specs']): Plan {
+  const plan = { start: [] as string[], restart: [] as string[], stop: [] as string[], unchanged: [] as string[] }
+  for (const { spec, hash } of specs) {
+    const child = mesh.children.get(spec.name)
+    if (!child) plan.start.push(spec.name)
+    else if ((child.nextSpec?.hash ?? child.specHash) === hash) plan.unchanged.push(spec.name)
+    else (hasProcess(child) ? plan.restart : plan.start).push(spec.name)
+  }
+  const declared = new Set(specs.map(({ spec }) => spec.name))
+  plan.stop = [...mesh.children.keys()].filter((name) => !declared.has(name))
+  return plan
+}
+
+let looked: { key: string; problem: string | null } | null = null
+
+/** Whether the file still is what runs. Its bytes are read again only when its size or time has changed. */
+export function documentState(home: Home, declared: Declared): Status['document'] {
+  const { document: path } = home
+  const applied = declared.mesh.hash.slice(0, 12)
+  if (declared.problem) return { path, applied, problem: declared.problem }
+  try {
+    const { mtimeMs, size } = statSync(path)
+    const key = `${mtimeMs} ${size} ${declared.mesh.hash}`
+    if (looked?.key !== key) {
+      const when = new Date(mtimeMs).toISOString().slice(0, 16).replace('T', ' ')
+      const isSame = hashOf(path) === declared.mesh.hash
+      looked = { key, problem: isSame ? null : `changed at ${when} UTC and not applied: \`paios check\`, then \`paios up\`` }
+    }
+    return { path, applied, problem: looked.problem }
+  } catch (error) {
+    return { path, applied, problem: `cannot be read (${(error as NodeJS.ErrnoException).code}); what was applied runs on` }
+  }
+}

@@ -1,0 +1,236 @@
+/**
+ * What no schema can see: names that refer to each other. Needs on groups are spelled out here as needs on
+ * their members, and a member takes over what its groups need, so that the core knows only services.
+ */
+
+import type { MeshDocument } from '../../schemas/mesh.ts'
+import type { Need, ServiceSpec } from '../../schemas/service.ts'
+import { backoffMs } from '../core/backoff.ts'
+import { type Finding, type Path, unknownWord } from './problem.ts'
+
+/**
+ * How long a failing start lasts at most when a budget is judged: a gateway whose port is held gives up
+ * after 18 s.
+ */
+const MAX_FAILED_START_MS = 20_000
+
+/** A group of the document: an inner node of the tree. */
+export type GroupSpec = {
+  readonly name: string
+  readonly parent: string | null
+  readonly strategy: 'one_for_one'
+}
+
+type Groups = MeshDocument['groups']
+
+/** The groups of a document, in its order. */
+export function groupSpecs(groups: Groups): GroupSpec[] {
+  return Object.entries(groups).map(([name, group]) => ({
+    name,
+    parent: group.group ?? null,
+    strategy: group.strategy,
+  }))
+}
+
+/**
+ * Problems of names: groups that do not exist or contain themselves, needs on nothing, one name for two
+ * things.
+ */
+export function checkNames(specs: readonly ServiceSpec[], groups: Groups): Finding[] {
+  const services = new Set(specs.map((spec) => spec.name))
+  const tree = treeOf(specs, groups)
+  const found: Finding[] = []
+  const report = (path: Path, message: string, at: Finding['at'] = 'value') =>
+    found.push({ path, at, message })
+  const checkGroup = (path: Path, name: string | null) => {
+    if (name !== null && !tree.parents.has(name)) {
+      report(path, unknownWord('group', name, Object.keys(groups)))
+    }
+  }
+  for (const spec of specs) checkGroup(['services', spec.name, 'group'], spec.group)
+  for (const [name, group] of Object.entries(groups)) {
+    if (services.has(name)) report(['groups', name], `\`${name}\` is also the name of a service`, 'key')
+    checkGroup(['groups', name, 'group'], group.group ?? null)
+    const above = ancestors(tree, name)
+    if (above.includes(name)) {
+      report(
+        ['groups', name, 'group'],
+        `contains itself: ${[name, ...above.slice(0, above.indexOf(name) + 1)].join(' → ')}`,
+      )
+    }
+  }
+  const names = [...services, ...Object.keys(groups)]
+  for (const { path, owner, needs } of owners(specs, groups)) {
+    needs.forEach((need, index) => {
+      if (!tree.known.has(need.service)) {
+        report([...path, 'needs', index], unknownWord('service', need.service, names))
+      } else if (isInside(tree, owner, need.service)) {
+        const text = [owner, need.service, owner].join(' → ')
+        report([...path, 'needs', index], `a group and what is inside it cannot need each other: ${text}`)
+      }
+    })
+  }
+  return found
+}
+
+/** Replaces needs on groups by needs on their members and adds the needs of a service's groups to its own. */
+export function expandNeeds(specs: readonly ServiceSpec[], groups: Groups): ServiceSpec[] {
+  const tree = treeOf(specs, groups)
+  return specs.map((spec) => {
+    // Needs between a group and its inside were reported; spelled out they would be reported again as cycles.
+    const fit = (owner: string, needs: readonly Need[]) =>
+      needs.filter((need) => !isInside(tree, owner, need.service))
+    const inherited = ancestors(tree, spec.name).flatMap((name) => fit(name, ownNeeds(groups, name)))
+    const expanded = new Map<string, Need>()
+    for (const need of [...fit(spec.name, spec.needs), ...inherited]) {
+      for (const service of tree.members.get(need.service) ?? [need.service]) {
+        if (!expanded.has(service)) expanded.set(service, { ...need, service })
+      }
+    }
+    return { ...spec, needs: [...expanded.values()] }
+  })
+}
+
+/** Cycles among needs, each printed as its path and reported where its last link is written. */
+export function checkCycles(specs: readonly ServiceSpec[]): Finding[] {
+  const needs = new Map(specs.map((spec) => [spec.name, spec.needs.map((need) => need.service)]))
+  const done = new Set<string>()
+  const found: Finding[] = []
+  for (const root of needs.keys()) {
+    const trail: { name: string; next: number }[] = done.has(root) ? [] : [{ name: root, next: 0 }]
+    const onTrail = new Set([root])
+    for (let top = trail.at(-1); top !== undefined; top = trail.at(-1)) {
+      const target = needs.get(top.name)?.[top.next++]
+      if (target === undefined) {
+        trail.pop()
+        onTrail.delete(top.name)
+        done.add(top.name)
+      } else if (onTrail.has(target)) {
+        const names = trail.map((step) => step.name)
+        const cycle = [...names.slice(names.indexOf(target)), target].join(' → ')
+        found.push({
+          path: ['services', top.name, 'needs'],
+          at: 'key',
+          message: `needs form a cycle: ${cycle}`,
+        })
+      } else if (!done.has(target) && needs.has(target)) {
+        trail.push({ name: target, next: 0 })
+        onTrail.add(target)
+      }
+    }
+  }
+  return found
+}
+
+/** Two services, or a service and the metrics endpoint, on one loopback port. */
+export function checkPorts(specs: readonly ServiceSpec[], metrics: MeshDocument['metrics']): Finding[] {
+  const holders = new Map<number, string>()
+  if (metrics.enabled) holders.set(metrics.port, 'the metrics endpoint (`metrics.port`)')
+  const found: Finding[] = []
+  for (const spec of specs) {
+    if (!spec.enabled) continue
+    for (const port of new Set(spec.ports)) {
+      const holder = holders.get(port)
+      if (holder === undefined) {
+        holders.set(port, `\`${spec.name}\``)
+        continue
+      }
+      const path = ['services', spec.name, 'port']
+      found.push({ path, at: 'value', message: `port ${port} is used by \`${spec.name}\` and by ${holder}` })
+    }
+  }
+  return found
+}
+
+/** What is allowed and still looks wrong: a budget that nothing can use up, a need on a disabled service. */
+export function checkDoubts(specs: readonly ServiceSpec[]): Finding[] {
+  const disabled = new Set(specs.filter((spec) => !spec.enabled).map((spec) => spec.name))
+  return specs.flatMap((spec) => {
+    const found: Finding[] = []
+    const budget = budgetDoubt(spec)
+    if (budget !== null)
+      found.push({ path: ['services', spec.name, 'intensity'], at: 'value', message: budget })
+    for (const need of spec.enabled ? spec.needs : []) {
+      if (!disabled.has(need.service)) continue
+      const message = `needs \`${need.service}\`, which is disabled: it will wait forever`
+      found.push({ path: ['services', spec.name, 'needs'], at: 'key', message })
+    }
+    return found
+  })
+}
+
+/**
+ * Longest time in which `max` restarts happen: every delay at its upper jitter and a start that fails
+ * slowly.
+ */
+function spanMs(max: number): number {
+  let sum = 0
+  for (let n = 1; n <= max; n++) sum += backoffMs(n, 1) + MAX_FAILED_START_MS
+  return sum
+}
+
+function budgetDoubt(spec: ServiceSpec): string | null {
+  const { max, within } = spec.intensity
+  if (spec.command === null || spec.restart === 'temporary' || spanMs(max) <= within) return null
+  let reachable = max
+  while (reachable > 0 && spanMs(reachable) > within) reachable--
+  const minutes = Math.ceil(spanMs(max) / 60_000)
+  const less = reachable > 0 ? `, or \`max\` to ${reachable} or less` : ''
+  return (
+    `this budget may never be used up: ${max} restarts with their delays take up to ` +
+    `${Math.ceil(spanMs(max) / 1000)} s, longer than the window of ${within / 1000} s. ` +
+    `Raise \`within\` to ${minutes}m or more${less}`
+  )
+}
+
+type Tree = {
+  /** Every name of a service or group. */
+  readonly known: ReadonlySet<string>
+  /** Parent of each group. */
+  readonly parents: ReadonlyMap<string, string | null>
+  /** Parent group of each service and group. */
+  readonly above: ReadonlyMap<string, string | null>
+  /** Services inside each group, at any depth. */
+  readonly members: ReadonlyMap<string, readonly string[]>
+}
+
+function treeOf(specs: readonly ServiceSpec[], groups: Groups): Tree {
+  const parents = new Map(Object.entries(groups).map(([name, group]) => [name, group.group ?? null]))
+  const above = new Map([...parents, ...specs.map((spec) => [spec.name, spec.group] as const)])
+  const members = new Map<string, string[]>([...parents.keys()].map((name) => [name, []]))
+  const tree = { known: new Set(above.keys()), parents, above, members }
+  for (const spec of specs) {
+    for (const name of ancestors(tree, spec.name)) members.get(name)?.push(spec.name)
+  }
+  return tree
+}
+
+/** The groups around a name, inner first. A group that contains itself ends the walk with its own name. */
+function ancestors(tree: Pick<Tree, 'above'>, name: string): string[] {
+  const found = new Set<string>()
+  let next = tree.above.get(name) ?? null
+  while (next !== null && !found.has(next)) {
+    found.add(next)
+    next = tree.above.get(next) ?? null
+  }
+  return [...found]
+}
+
+/** True if one of the two is the other or contains it: neither may need the other. */
+function isInside(tree: Tree, owner: string, target: string): boolean {
+  return owner === target
+    ? tree.parents.has(owner)
+    : ancestors(tree, owner).includes(target) || ancestors(tree, target).includes(owner)
+}
+
+function ownNeeds(groups: Groups, name: string): readonly Need[] {
+  return Object.hasOwn(groups, name) ? (groups[name]?.needs ?? []) : []
+}
+
+function* owners(specs: readonly ServiceSpec[], groups: Groups) {
+  for (const spec of specs)
+    yield { path: ['services', spec.name] as Path, owner: spec.name, needs: spec.needs }
+  for (const [name, group] of Object.entries(groups)) {
+    yield { path: ['groups', name] as Path, owner: name, needs: group.needs }
+  }
+}

@@ -1,0 +1,211 @@
+/** The composition root: the only place that builds the real ports. */
+import { existsSync, rmSync } from 'node:fs'
+import type { Plan, Status } from '../schemas/status.ts'
+import type { Fact } from './core/event.ts'
+import { type Declared, documentState, loadDeclared, planOf, readDeclared } from './declared.ts'
+import { PaiosError } from './errors.ts'
+import type { Control } from './shell/api.ts'
+import { ensureHome, type Home, homeAt } from './shell/home.ts'
+import { type Journal, openJournal } from './shell/journal.ts'
+import { takeLock } from './shell/lock.ts'
+import { createLogger, type Logger } from './shell/logger.ts'
+import { openProcessTable } from './shell/process-table.ts'
+import { openSecrets } from './shell/secrets.ts'
+import { createSupervisor, type Supervisor } from './shell/supervisor.ts'
+import { VERSION } from './version.ts'
+
+/** How the supervisor was started. */
+export type MainOptions = {
+  /** In a terminal, under launchd, systemd or in a container: no keeper, the log also goes to stderr. */
+  readonly foreground: boolean
+  /** SIGTERM means down instead of handing over. */
+  readonly stopOnTerm: boolean
+}
+
+/** Runs a supervisor until it is asked to end, then ends this process with its exit code. */
+export async function main(options: MainOptions = { foreground: false, stopOnTerm: false }): Promise<void> {
+  try {
+    process.exit(await supervise(options))
+  } catch (error) {
+    if (!(error instanceof PaiosError)) throw error
+    process.stderr.write(`paios: ${error.message}\n`)
+    process.exit(error.exitCode)
+  }
+}
+
+async function supervise({ foreground, stopOnTerm }: MainOptions): Promise<number> {
+  const home = homeAt()
+  ensureHome(home)
+  const secrets = openSecrets(home.env)
+  const logger = createLogger(home.logs, secrets.redact)
+  const lock = takeLock(home, VERSION)
+  const wasUnclean = existsSync(home.socket)
+  const journal = openJournal(home.journal, home.spool, secrets.redact)
+  const left = journal.left()
+  const isHandedOver = existsSync(home.boot)
+  const declared = await loadDeclared(home, journal, foreground)
+  let finish: (code: number) => void = () => undefined
+  const finished = new Promise<number>((resolve) => {
+    finish = resolve
+  })
+  let beat = () => undefined as void
+  const table = openProcessTable()
+  const supervisor = createSupervisor({ home, journal, left, secrets, table, logger, ended: () => finish(0), beat: () => beat() })
+  supervisor.post({ kind: 'recovered', rows: left.rows, wanted: left.wanted })
+  // A crash in the middle of `down` goes on going down; only an `up` ends that.
+  if (foreground || isHandedOver || left.wanted === 'up') supervisor.post(declaredFact(declared))
+  supervisor.drain()
+  const handOver = foreground || !process.env['PAIOS_KEEPER'] ? 0 : 143
+  listenForSignals(supervisor, foreground, stopOnTerm, () => finish(handOver))
+  const served = await serve({ home, journal, logger, supervisor, declared, wasUnclean, foreground, finished })
+  const { startWatchdog } = await import('./shell/watchdog.ts')
+  const watchdog = startWatchdog()
+  beat = watchdog.beat
+  const code = await finished
+  supervisor.close()
+  await served.close()
+  await watchdog.stop()
+  journal.close()
+  rmSync(home.socket, { force: true })
+  lock.release()
+  return code
+}
+
+const declaredFact = ({ specs, groups }: Declared): Fact => ({ kind: 'declared', specs, groups })
+
+function listenForSignals(supervisor: Supervisor, foreground: boolean, stopOnTerm: boolean, handOver: () => void): void {
+  const down = () => void supervisor.ask({ kind: 'down' })
+  process.on('SIGTERM', stopOnTerm ? down : handOver)
+  process.on('SIGINT', foreground ? down : handOver)
+  process.on('SIGHUP', () => undefined)
+}
+
+type Serving = {
+  home: Home
+  journal: Journal
+  logger: Logger
+  supervisor: Supervisor
+  declared: Declared
+  wasUnclean: boolean
+  foreground: boolean
+  finished: Promise<number>
+}
+
+/** Loads what serves people: log, metrics, API. */
+async function serve(serving: Serving): Promise<{ close(): Promise<void> }> {
+  const { home, logger, supervisor, declared, wasUnclean, foreground, journal } = serving
+  const startedWall = Date.now()
+  const state: ApiState = { declared, metricsUrl: null, warnings: [], startedWall }
+  const { serveControl, serveMetrics } = await import('./shell/api.ts')
+  let loaded: Promise<{ contentType: string; text(): Promise<string> }> | null = null
+  const metrics = async () => {
+    loaded ??= loadMetrics(supervisor, wasUnclean, startedWall)
+    const { contentType, text } = await loaded
+    return { contentType, text: await text() }
+  }
+  const control = createControl(serving, state, metrics)
+  const api = await serveControl(home.socket, control)
+  await logger.open(foreground)
+  logger.info('supervisor started', { version: VERSION, pid: process.pid, unclean: wasUnclean })
+  if (declared.problem) logger.warn(declared.problem)
+  loaded ??= loadMetrics(supervisor, wasUnclean, startedWall)
+  await loaded
+  const closing = [api.close]
+  const { metrics: wanted } = declared.mesh
+  if (wanted.enabled) {
+    try {
+      const served = await serveMetrics(wanted.port, control)
+      state.metricsUrl = `http://127.0.0.1:${served.port}/metrics`
+      closing.push(served.close)
+    } catch (error) {
+      if (!(error instanceof PaiosError)) throw error
+      state.warnings.push(error.message)
+      logger.warn(error.message)
+    }
+  }
+  if (!declared.problem) journal.keepDocument(declared.key, JSON.stringify(declared.mesh))
+  return { close: async () => void (await Promise.all(closing.map((close) => close()))) }
+}
+
+type ApiState = { declared: Declared; metricsUrl: string | null; warnings: string[]; startedWall: number }
+
+async function loadMetrics(supervisor: Supervisor, isUnclean: boolean, startedWall: number) {
+  const { createMetrics } = await import('./shell/metrics.ts')
+  const { residentBytes } = await import('./shell/resident.ts')
+  const metrics = createMetrics({
+    mesh: supervisor.mesh,
+    version: VERSION,
+    startedWall,
+    isUnclean,
+    lastTickWall: supervisor.lastTickWall,
+    lastWakeWall: supervisor.lastWakeWall,
+    treeOf: supervisor.treeOf,
+    residentBytes,
+  })
+  supervisor.takeMetrics(metrics)
+  return metrics
+}
+
+/** What the API offers, in terms of the supervisor. */
+function createControl(serving: Serving, state: ApiState, metrics: Control['metrics']): Control {
+  const { home, journal, supervisor, finished } = serving
+  const show = (): Status => ({
+    version: VERSION,
+    pid: process.pid,
+    home: home.root,
+    startedAt: new Date(state.startedWall).toISOString(),
+    mesh: supervisor.mesh.wanted,
+    keeper: keeperState(),
+    metrics: state.metricsUrl,
+    document: documentState(home, state.declared),
+    warnings: [...state.warnings, ...(journal.problem() ? [journal.problem() ?? ''] : [])],
+    services: supervisor.services(),
+  })
+  return {
+    status: show,
+    version: () => ({ version: VERSION, pid: process.pid }),
+    events: (query) => journal.events(query),
+    why: (id) => journal.why(id),
+    async up({ dryRun }): Promise<{ plan: Plan; warnings: string[] }> {
+      const fresh = await readDeclared(home)
+      const plan = planOf(supervisor.mesh, fresh.specs)
+      if (dryRun) return { plan, warnings: fresh.warnings }
+      supervisor.post(declaredFact(fresh))
+      state.declared = fresh
+      journal.keepDocument(fresh.key, JSON.stringify(fresh.mesh))
+      return { plan, warnings: fresh.warnings }
+    },
+    async down() {
+      await supervisor.ask({ kind: 'down' })
+      await finished
+    },
+    start: (name) => supervisor.ask({ kind: 'start', name }),
+    stop: (name, options) => supervisor.ask({ kind: 'stop', name, ...options }),
+    async restart(name, { now }) {
+      const { membersOf } = await import('./core/tree.ts')
+      const names = membersOf(supervisor.mesh, name)
+      const found = await Promise.all(names.map(async (member) => [member, await supervisor.preflight(member)] as const))
+      return supervisor.ask({ kind: 'restart', name, now, preflight: Object.fromEntries(found) })
+    },
+    metrics,
+  }
+}
+
+/** Whether the keeper that started this supervisor still is its parent. */
+function keeperState(): Status['keeper'] {
+  const keeper = Number(process.env['PAIOS_KEEPER'])
+  if (!keeper) return 'none'
+  return process.ppid === keeper ? 'running' : 'gone'
+}
+
+/** Status without a supervisor: the journal's view, and what still lives. */
+export async function offlineStatus(root: string): Promise<Status> {
+  const { readOffline } = await import('./offline.ts')
+  return readOffline(homeAt(root))
+}
+
+/** Stops what lives without a supervisor: adopts it, stops it in order, ends. Returns the exit code. */
+export async function offlineDown(root: string): Promise<number> {
+  const { downOffline } = await import('./offline.ts')
+  return downOffline(homeAt(root))
+}

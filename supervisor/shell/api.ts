@@ -1,0 +1,146 @@
+/**
+ * The control API: HTTP on the Unix socket (0600), and /metrics alone on a loopback port. Whoever may open the
+ * socket may do everything; the port answers only requests that name a loopback host and no foreign origin.
+ */
+import { chmodSync, rmSync } from 'node:fs'
+import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
+import type { JournalEvent, Plan, Status } from '../../schemas/status.ts'
+import { type ErrorCode, PaiosError } from '../errors.ts'
+import type { EventQuery } from './journal.ts'
+
+/** How often a follower is looked after when nothing happens. */
+const FOLLOW_MS = 200
+
+/** What the API needs of the supervisor. */
+export type Control = {
+  status(): Status
+  version(): { version: string; pid: number }
+  events(query: EventQuery): JournalEvent[]
+  why(id: number): JournalEvent[]
+  up(options: { dryRun: boolean; retry: boolean }): Promise<{ plan: Plan; warnings: string[] }>
+  down(): Promise<void>
+  start(name: string): Promise<Accepted>
+  stop(name: string, options: { forMs: number | null; withDependents: boolean; now: boolean }): Promise<Accepted>
+  restart(name: string, options: { now: boolean }): Promise<Accepted>
+  metrics(): Promise<{ contentType: string; text: string }>
+}
+
+/** A command that was taken on, and the services that it concerns. */
+export type Accepted = { readonly message: string; readonly names: readonly string[] }
+
+const HTTP_STATUS: Partial<Record<ErrorCode, number>> = {
+  usage: 400,
+  'unknown-service': 404,
+  'document-invalid': 422,
+  'document-unreadable': 422,
+  'document-too-large': 422,
+  refused: 409,
+  'refused-dependents': 409,
+}
+
+function newServer(): FastifyInstance {
+  const server = Fastify({ logger: false, bodyLimit: 65_536, forceCloseConnections: true })
+  server.setErrorHandler((error, _, reply) => {
+    const code = error instanceof PaiosError ? error.code : (error as { statusCode?: number }).statusCode === 400 ? 'usage' : 'internal'
+    const message = error instanceof Error ? error.message : String(error)
+    void reply.status(HTTP_STATUS[code] ?? 500).send({ error: { code, message } })
+  })
+  return server
+}
+
+const object = (properties: Record<string, unknown>, required: string[] = []) => ({
+  body: { type: 'object', properties, required, additionalProperties: false },
+})
+const flag = { type: 'boolean', default: false }
+const name = { type: 'string' }
+
+/** Serves the control API on a Unix socket. A socket file that is there is stale: the caller holds the lock. */
+export async function serveControl(socket: string, control: Control): Promise<{ close(): Promise<void> }> {
+  const server = newServer()
+  server.get('/status', (_, reply) => reply.header('content-type', 'application/json').send(JSON.stringify(control.status())))
+  server.get('/version', () => control.version())
+  server.get('/metrics', (_, reply) => sendMetrics(control, reply))
+  server.get<{ Querystring: Record<string, string> }>('/events', (request, reply) => sendEvents(control, request.query, reply))
+  server.get<{ Params: { id: string } }>('/why/:id', ({ params }) => control.why(Number(params.id)))
+  server.post<{ Body: { dryRun: boolean; retry: boolean } }>('/up', { schema: object({ dryRun: flag, retry: flag }) }, ({ body }) => control.up(body))
+  server.post('/down', async () => {
+    await control.down()
+    return { ok: true }
+  })
+  server.post<{ Body: { name: string } }>('/start', { schema: object({ name }, ['name']) }, async ({ body }) => ({
+    ok: true,
+    ...(await control.start(body.name)),
+  }))
+  server.post<{ Body: { name: string; forMs: number | null; withDependents: boolean; now: boolean } }>(
+    '/stop',
+    { schema: object({ name, forMs: { type: ['number', 'null'], default: null }, withDependents: flag, now: flag }, ['name']) },
+    async ({ body }) => ({ ok: true, ...(await control.stop(body.name, body)) }),
+  )
+  server.post<{ Body: { name: string; now: boolean } }>('/restart', { schema: object({ name, now: flag }, ['name']) }, async ({ body }) => ({
+    ok: true,
+    ...(await control.restart(body.name, body)),
+  }))
+  rmSync(socket, { force: true })
+  const mask = process.umask(0o177)
+  try {
+    await server.listen({ path: socket })
+  } finally {
+    process.umask(mask)
+  }
+  chmodSync(socket, 0o600)
+  return { close: () => server.close() }
+}
+
+async function sendMetrics(control: Control, reply: FastifyReply): Promise<void> {
+  const { contentType, text } = await control.metrics()
+  await reply.header('content-type', contentType).send(text)
+}
+
+/** Events as lines of JSON; with `follow`, the connection stays and gets what happens. */
+async function sendEvents(control: Control, query: Record<string, string>, reply: FastifyReply): Promise<void> {
+  const since = query['since'] ? Date.parse(query['since']) : null
+  const asked: EventQuery = {
+    after: Number(query['after'] ?? 0),
+    limit: Math.min(Number(query['limit'] ?? 200), 10_000),
+    service: query['service'] ?? null,
+    sinceMs: since,
+  }
+  const first = control.events(asked)
+  if (!query['follow']) {
+    await reply.header('content-type', 'application/x-ndjson').send(first.map((event) => `${JSON.stringify(event)}\n`).join(''))
+    return
+  }
+  reply.hijack()
+  const { raw } = reply
+  raw.writeHead(200, { 'content-type': 'application/x-ndjson' })
+  let after = asked.after
+  const send = (events: readonly JournalEvent[]) => {
+    for (const event of events) {
+      raw.write(`${JSON.stringify(event)}\n`)
+      after = event.id
+    }
+  }
+  send(first)
+  const timer = setInterval(() => send(control.events({ ...asked, after, sinceMs: null, limit: 1000 })), FOLLOW_MS)
+  raw.on('close', () => clearInterval(timer))
+}
+
+const LOOPBACK_HOST = /^(127\.0\.0\.1|localhost|\[::1\])(:\d+)?$/
+
+/** Serves /metrics on 127.0.0.1. Throws port-in-use. */
+export async function serveMetrics(port: number, control: Control): Promise<{ port: number; close(): Promise<void> }> {
+  const server = newServer()
+  server.addHook('onRequest', async (request, reply) => {
+    const isOurs = LOOPBACK_HOST.test(request.headers.host ?? '') && request.headers.origin === undefined
+    if (!isOurs) await reply.status(403).send({ error: { code: 'refused', message: 'only for this machine' } })
+  })
+  server.get('/metrics', (_, reply) => sendMetrics(control, reply))
+  try {
+    await server.listen({ port, host: '127.0.0.1' })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
+    throw new PaiosError('port-in-use', `metrics are not served: port ${port} is in use; choose another with \`metrics: { port: … }\``)
+  }
+  const address = server.server.address()
+  return { port: typeof address === 'object' && address ? address.port : port, close: () => server.close() }
+}

@@ -1,0 +1,163 @@
+/**
+ * What a service has started: its group, its children's children, and everything that carries its marker. One
+ * scan every 10 s remembers pid and start time of each, so that a process that left its group and dropped its
+ * marker still is known when its service ends.
+ */
+import type { Process } from '../core/state.ts'
+import type { Entry, ProcessTable } from './process-table.ts'
+
+/** One scan for all services this often. */
+export const SCAN_MS = 10_000
+/** Leftovers get SIGTERM, this long after it SIGKILL. */
+const POLITE_MS = 2_000
+/** A sweep ends at the latest after this. */
+const SWEEP_MS = 6_000
+/** A sweep looks again this often. */
+const LOOK_MS = 50
+
+/** Remembered descendants: start time by pid. */
+type Remembered = Map<number, string>
+
+export type Descendants = {
+  /** Looks at the whole table once and remembers every service's tree. */
+  scan(living: ReadonlyMap<string, Process>): void
+  /** Pids of the service's tree now, its own process first; empty if it is gone. */
+  tree(service: string, process: Process): number[]
+  /** Signals the whole proven tree. */
+  signalTree(service: string, process: Process, signal: NodeJS.Signals): void
+  /** Ends what a dead process left; resolves with those that would not end, named. `null`: nothing to do, known at once. */
+  sweep(service: string, process: Process, hard: boolean): Promise<string[]> | null
+  /** Pids of the service's tree as of the last scan. */
+  remembered(service: string): number[]
+  forget(service: string): void
+}
+
+/** Descendant tracking over one process table. */
+export function openDescendants(table: ProcessTable, known: () => ReadonlySet<number>): Descendants {
+  const memory = new Map<string, Remembered>()
+  const remember = (service: string, entries: readonly Entry[]) => {
+    memory.set(service, new Map(entries.map((entry) => [entry.pid, entry.start])))
+  }
+  const members = (service: string, process: Process, list: readonly Entry[]) =>
+    findMembers(table, process, memory.get(service), list)
+  return {
+    scan(living) {
+      const list = table.list()
+      for (const [service, process] of living) remember(service, byParent(process, list))
+    },
+    tree(service, process) {
+      const entry = table.entry(process.identity.pid)
+      if (!entry || entry.start !== process.identity.start) return []
+      const entries = members(service, process, table.list())
+      return [process.identity.pid, ...entries.map((member) => member.pid).filter((pid) => pid !== process.identity.pid)]
+    },
+    signalTree(service, process, signal) {
+      for (const entry of members(service, process, table.list())) sendSignal(entry.pid, signal)
+    },
+    sweep(service, process, hard) {
+      if (isClean(table, process, memory.get(service), known())) {
+        memory.delete(service)
+        return null
+      }
+      return sweepAll(() => members(service, process, table.list()), hard).finally(() => memory.delete(service))
+    },
+    remembered: (service) => [...(memory.get(service)?.keys() ?? [])],
+    forget: (service) => void memory.delete(service),
+  }
+}
+
+/** The process and its descendants by parent. */
+function byParent(process: Process, list: readonly Entry[]): Entry[] {
+  const children = new Map<number, Entry[]>()
+  for (const entry of list) children.set(entry.parent, [...(children.get(entry.parent) ?? []), entry])
+  const root = list.find((entry) => entry.pid === process.identity.pid && entry.start === process.identity.start)
+  const found: Entry[] = root ? [root] : []
+  for (let i = 0; i < found.length; i++) found.push(...(children.get(found[i]?.pid ?? -1) ?? []))
+  return found
+}
+
+/**
+ * Everything proven to belong to this run: by marker, by remembered pid and start time, by parent, and the
+ * members of a group in which one member is proven.
+ */
+function findMembers(table: ProcessTable, owner: Process, remembered: Remembered | undefined, list: readonly Entry[]): Entry[] {
+  const proven = new Map<number, Entry>()
+  for (const entry of byParent(owner, list)) proven.set(entry.pid, entry)
+  for (const entry of list) {
+    if (entry.pid === process.pid || entry.pid <= 1) continue
+    if (remembered?.get(entry.pid) === entry.start) proven.set(entry.pid, entry)
+    else if (!proven.has(entry.pid)) {
+      const marker = table.marker(entry.pid)
+      if (marker.kind === 'run' && marker.run === owner.run) proven.set(entry.pid, entry)
+    }
+  }
+  // A group id is not given out again while the group has members, so right after our own child's end its group
+  // is ours; one that was only adopted may have ended long ago: there a proven member must vouch for the group.
+  const group = owner.identity.pid
+  const isRenewed = list.some((entry) => entry.pid === group && entry.start !== owner.identity.start)
+  const vouched = [...proven.values()].some((entry) => entry.group === group)
+  if (vouched || (!owner.adopted && !isRenewed)) {
+    for (const entry of list) if (entry.group === group) proven.set(entry.pid, entry)
+  }
+  return [...proven.values()].filter((entry) => !entry.zombie)
+}
+
+/**
+ * Cheap and sufficient for the common case: the group is empty, nothing remembered lives, and no process that
+ * was handed to one of our ancestors carries the marker (an orphan's top always is such a one).
+ */
+function isClean(table: ProcessTable, owner: Process, remembered: Remembered | undefined, known: ReadonlySet<number>): boolean {
+  if (groupExists(owner.identity.pid)) return false
+  for (const [pid, start] of remembered ?? []) {
+    const entry = table.entry(pid)
+    if (entry && !entry.zombie && entry.start === start) return false
+  }
+  const orphans = table.orphans()
+  if (orphans === null) return false
+  return !orphans.some((pid) => {
+    if (known.has(pid)) return false
+    const marker = table.marker(pid)
+    return marker.kind === 'run' && marker.run === owner.run
+  })
+}
+
+function groupExists(group: number): boolean {
+  try {
+    process.kill(-group, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}
+
+/** Signals one proven process; a process that ended in between is what was wanted. */
+function sendSignal(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH' && (error as NodeJS.ErrnoException).code !== 'EPERM') throw error
+  }
+}
+
+async function sweepAll(look: () => Entry[], hard: boolean): Promise<string[]> {
+  const begun = performance.now()
+  let left = look()
+  const termed = new Set<string>()
+  while (left.length > 0) {
+    const passed = performance.now() - begun
+    if (passed > SWEEP_MS) break
+    const kill = hard || passed > POLITE_MS
+    for (const entry of left) {
+      const id = `${entry.pid} ${entry.start}`
+      if (kill) sendSignal(entry.pid, 'SIGKILL')
+      else if (!termed.has(id)) {
+        termed.add(id)
+        sendSignal(entry.pid, 'SIGTERM')
+        sendSignal(entry.pid, 'SIGCONT')
+      }
+    }
+    await new Promise((done) => setTimeout(done, LOOK_MS))
+    left = look()
+  }
+  return left.map((entry) => `pid ${entry.pid} (${entry.program})`)
+}

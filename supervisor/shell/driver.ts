@@ -1,0 +1,105 @@
+/**
+ * The mailbox. A callback anywhere in the shell only puts a fact here; one loop takes the facts, steps the core,
+ * commits what changed to the journal, and only then performs the effects.
+ */
+import type { Effect } from '../core/effect.ts'
+import type { Fact } from '../core/event.ts'
+import type { Child, Mesh } from '../core/state.ts'
+import { step } from '../core/step.ts'
+import type { Clock } from './clock.ts'
+import type { Journal, Writes } from './journal.ts'
+
+type RecordEffect = Extract<Effect, { kind: 'record' }>
+/** How each intention is carried out; a missing line does not compile. */
+export type Perform = { readonly [K in Effect['kind']]: (effect: Extract<Effect, { kind: K }>) => void }
+
+export type DriverOptions = {
+  readonly mesh: Mesh
+  readonly clock: Clock
+  readonly journal: Journal
+  readonly perform: Perform
+  /** Told after each turn how long it took, in milliseconds. */
+  readonly turned: (durationMs: number) => void
+}
+
+export type Driver = {
+  /** Puts a fact into the mailbox. */
+  post(fact: Fact): void
+  /** Handles everything in the mailbox now. */
+  drain(): void
+  stop(): void
+}
+
+/** Facts that change what an operator wants: they must survive a power cut. */
+const DURABLE = new Set<Fact['kind']>(['operator-asked', 'declared'])
+
+/** Opens the mailbox over one mesh. */
+export function createDriver({ mesh, clock, journal, perform, turned }: DriverOptions): Driver {
+  let mailbox: Fact[] = []
+  let scheduled = false
+  let running = false
+  let stopped = false
+
+  function turn(facts: readonly Fact[]): void {
+    const begun = performance.now()
+    const at = clock.awake()
+    const wall = clock.wall()
+    const effects: Effect[] = []
+    const changed = new Map<string, Child | undefined>()
+    for (const fact of facts) {
+      const stepped = step(mesh, { ...fact, at, wall })
+      effects.push(...stepped.effects)
+      for (const [name, before] of stepped.changes) if (!changed.has(name)) changed.set(name, before)
+    }
+    if (changed.size > 0 || effects.length > 0) {
+      journal.save(writesOf(mesh, changed, effects, { at, wall, durable: facts.some((fact) => DURABLE.has(fact.kind)) }))
+    }
+    for (const effect of effects) perform[effect.kind](effect as never)
+    turned(performance.now() - begun)
+  }
+
+  function drain(): void {
+    scheduled = false
+    if (running) return
+    running = true
+    try {
+      while (mailbox.length > 0 && !stopped) {
+        const facts = mailbox
+        mailbox = []
+        turn(facts)
+      }
+    } finally {
+      running = false
+    }
+  }
+
+  return {
+    post(fact) {
+      mailbox.push(fact)
+      if (scheduled || running) return
+      scheduled = true
+      queueMicrotask(drain)
+    },
+    drain,
+    stop() {
+      stopped = true
+    },
+  }
+}
+
+type Moment = { at: number; wall: number; durable: boolean }
+
+function writesOf(mesh: Mesh, changed: ReadonlyMap<string, Child | undefined>, effects: readonly Effect[], moment: Moment): Writes {
+  const rows: Child[] = []
+  for (const name of changed.keys()) {
+    const child = mesh.children.get(name)
+    if (child) rows.push(child)
+  }
+  return {
+    ...moment,
+    rows,
+    gone: effects.filter((effect) => effect.kind === 'forget').map((effect) => effect.service),
+    records: effects.filter((effect): effect is RecordEffect => effect.kind === 'record'),
+    wanted: effects.find((effect) => effect.kind === 'record-wanted')?.wanted ?? null,
+  }
+}

@@ -1,0 +1,62 @@
+/** PAIOS_HOME and what lies where in it. */
+import { mkdirSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { PaiosError } from '../errors.ts'
+
+/** Longest Unix socket path that both systems take (macOS: 104 bytes with the final NUL; Linux: 108). */
+const SOCKET_PATH_MAX = process.platform === 'darwin' ? 103 : 107
+
+/** Paths below one home. */
+export type Home = {
+  readonly root: string
+  readonly document: string
+  readonly env: string
+  readonly journal: string
+  readonly spool: string
+  readonly socket: string
+  readonly lock: string
+  readonly lockInfo: string
+  readonly boot: string
+  readonly logs: string
+  readonly cache: string
+}
+
+/** The home's paths. `root` defaults to PAIOS_HOME, then ~/.paios. */
+export function homeAt(root = process.env['PAIOS_HOME'] ?? join(homedir(), '.paios')): Home {
+  return {
+    root,
+    document: join(root, 'paios.yaml'),
+    env: join(root, 'env'),
+    journal: join(root, 'state', 'journal.db'),
+    spool: join(root, 'state', 'spool'),
+    socket: join(root, 'run', 'paios.sock'),
+    lock: join(root, 'run', 'lock.db'),
+    lockInfo: join(root, 'run', 'supervisor.lock'),
+    boot: join(root, 'run', 'boot.json'),
+    logs: join(root, 'logs'),
+    cache: join(root, 'cache'),
+  }
+}
+
+/** Makes the home's folders (0700). Throws home-unwritable, disk-full or socket-path-too-long. */
+export function ensureHome(home: Home): void {
+  const length = Buffer.byteLength(home.socket)
+  if (length > SOCKET_PATH_MAX) {
+    throw new PaiosError(
+      'socket-path-too-long',
+      `${home.socket} is ${length} bytes, a socket path may have ${SOCKET_PATH_MAX}: set PAIOS_HOME to a shorter folder`,
+    )
+  }
+  try {
+    for (const folder of ['', 'state', 'run', 'logs', 'cache', 'secrets', 'runbooks']) {
+      mkdirSync(join(home.root, folder), { recursive: true, mode: 0o700 })
+    }
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    if (code === 'ENOSPC') throw new PaiosError('disk-full', `cannot write ${home.root}: the disk is full`, { cause: error })
+    throw new PaiosError('home-unwritable', `cannot write ${home.root}: ${message}; set PAIOS_HOME to a folder of yours`, {
+      cause: error,
+    })
+  }
+}

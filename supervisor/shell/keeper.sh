@@ -1,0 +1,29 @@
+#!/bin/sh
+# Keeps the supervisor alive where neither launchd nor systemd does. Usage: keeper.sh NODE ENTRY
+# Starts the supervisor again when it ends with anything but 0 (asked to end) or 5 (another one runs);
+# waits 1 s after the first failure, doubling to 60 s, and 1 s again after a run of a minute.
+# PAIOS_KEEPER tells the supervisor who keeps it.
+node=$1
+entry=$2
+wait_s=1
+trap '[ -n "$child" ] && kill -TERM "$child" 2>/dev/null; exit 0' TERM
+trap '' HUP INT
+PAIOS_KEEPER=$$
+export PAIOS_KEEPER
+while :; do
+  begun=$(date +%s)
+  "$node" "$entry" supervise &
+  child=$!
+  wait "$child"
+  code=$?
+  child=
+  case $code in
+    0|5) exit "$code" ;;
+  esac
+  [ $(($(date +%s) - begun)) -ge 60 ] && wait_s=1
+  echo "$(date -u +%Y-%m-%dT%H:%M:%SZ) supervisor ended with code $code; starting it again in $wait_s s"
+  sleep "$wait_s" &
+  wait $!
+  wait_s=$((wait_s * 2))
+  [ "$wait_s" -gt 60 ] && wait_s=60
+done

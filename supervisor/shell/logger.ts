@@ -1,0 +1,49 @@
+/**
+ * The supervisor's own log: JSON lines by pino into logs/supervisor/current.log, every line redacted. Lines that
+ * are written before pino is loaded (after the first services were started) are kept and written then.
+ */
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Logger as Pino } from 'pino'
+
+type Level = 'info' | 'warn' | 'error'
+type Line = { level: Level; text: string; data: Record<string, unknown> }
+
+export type Logger = {
+  info(text: string, data?: Record<string, unknown>): void
+  warn(text: string, data?: Record<string, unknown>): void
+  error(text: string, data?: Record<string, unknown>): void
+  /** Loads pino and writes what was kept. With `toTerminal`, lines also go to stderr. */
+  open(toTerminal: boolean): Promise<void>
+  /** Writes what was kept at once: for an end that comes before `open`. */
+  flush(): void
+}
+
+/** A logger for one home's log folder. */
+export function createLogger(logs: string, redact: (text: string) => string): Logger {
+  const kept: Line[] = []
+  let pino: Pino | null = null
+  const write = (line: Line) => {
+    if (pino) pino[line.level](line.data, line.text)
+    else kept.push(line)
+  }
+  const at = (level: Level) => (text: string, data: Record<string, unknown> = {}) => write({ level, text, data })
+  return {
+    info: at('info'),
+    warn: at('warn'),
+    error: at('error'),
+    async open(toTerminal) {
+      const { default: create, multistream, destination } = await import('pino')
+      mkdirSync(join(logs, 'supervisor'), { recursive: true, mode: 0o700 })
+      const file = destination({ dest: join(logs, 'supervisor', 'current.log'), sync: true, append: true, mode: 0o600 })
+      // A log that cannot be written (a full disk) must not end the supervisor.
+      file.on('error', () => undefined)
+      const streams = multistream([{ stream: file }, ...(toTerminal ? [{ stream: process.stderr }] : [])])
+      pino = create({ base: null, timestamp: () => `,"time":"${new Date().toISOString()}"`, hooks: { streamWrite: redact } }, streams)
+      for (const line of kept.splice(0)) write(line)
+    },
+    flush() {
+      for (const { level, text, data } of kept.splice(0)) process.stderr.write(redact(`${JSON.stringify({ level, ...data, msg: text })}\n`))
+    },
+  }
+}

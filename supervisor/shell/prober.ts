@@ -1,0 +1,278 @@
+/**
+ * Runs probes: one check in flight per probe, the first at once for a service that is not ready yet, at a random
+ * point of the period otherwise. It decides nothing; every result goes to the core. When this process itself was
+ * late, a time-out says nothing about the service and becomes unknown.
+ */
+import { type FSWatcher, watch } from 'node:fs'
+import { homedir } from 'node:os'
+import { basename, dirname } from 'node:path'
+import type { OpenProbe, ProbeKind, ProbeResult, ProbeTarget } from '../../probes/probe.ts'
+import type { ProbeSpec, ServiceSpec } from '../../schemas/service.ts'
+import type { ProbeRole } from '../core/effect.ts'
+import type { PreflightResult, ProbeOutcome } from '../core/event.ts'
+import { probeName } from '../core/health.ts'
+import type { Process } from '../core/state.ts'
+import { declaredEnvironment } from './environment.ts'
+import { logPathOf } from './log-file.ts'
+import { checkBasics } from './preflight.ts'
+import type { Processes, Tell } from './processes.ts'
+import { expandHome, MissingSecret, type Secrets } from './secrets.ts'
+
+/** A time-out that rings this much too late was ours, not the service's. */
+const LATE_MS = 1_000
+/** Editors write a file in several steps; a change is looked at after this pause. */
+const SETTLE_MS = 300
+
+/** A probe that ran, for the metrics. */
+export type ProbeRun = { service: string; probe: string; result: 'ok' | 'fail' | 'timeout' | 'error'; seconds: number }
+
+/** What the prober must know of a service at the moment. */
+export type Subject = { readonly spec: ServiceSpec; readonly generation: number; readonly process: Process | null }
+
+export type ProberOptions = {
+  readonly secrets: Secrets
+  readonly logs: string
+  readonly cache: string
+  readonly processes: Processes
+  readonly subject: (service: string) => Subject | null
+  readonly tell: Tell
+  readonly ran: (run: ProbeRun) => void
+  /** A number in [0, 1). */
+  readonly random: () => number
+}
+
+type Runner = { stop(): void; now(): void; readonly role: ProbeRole; readonly service: string }
+export type Prober = ReturnType<typeof openProber>
+
+/** Probes are loaded with the first service that has one. */
+async function loadKinds(): Promise<Record<string, ProbeKind>> {
+  const { probeKinds } = await import('../../probes/index.ts')
+  return probeKinds as unknown as Record<string, ProbeKind>
+}
+
+/** The settings of a probe without its schedule. */
+function settingsOf({ kind: _k, name: _n, role: _r, every: _e, timeout: _t, failureThreshold: _f, successThreshold: _s, ...settings }: ProbeSpec) {
+  return settings
+}
+
+/** Opens the prober of one mesh. */
+export function openProber(options: ProberOptions) {
+  const runners = new Map<string, Runner[]>()
+  const watches = openWatches((service) => {
+    for (const runner of runners.get(service) ?? []) if (runner.role === 'preflight') runner.now()
+    options.tell(service, { kind: 'input-changed' })
+  })
+
+  async function openOne(service: string, subject: Subject, probe: ProbeSpec): Promise<OpenProbe> {
+    const kinds = await loadKinds()
+    const kind = kinds[probe.kind]
+    if (!kind) throw new Error(`no probe kind ${probe.kind}`)
+    const settings = options.secrets.resolve(settingsOf(probe)) as never
+    watches.add(service, kind.watches(settings))
+    return kind.open(settings, targetOf(service, subject, options))
+  }
+
+  async function checkOnce(service: string, subject: Subject, probe: ProbeSpec): Promise<ProbeResult> {
+    let opened: OpenProbe | null = null
+    try {
+      opened = await openOne(service, subject, probe)
+      return await settle(opened, probe)
+    } catch (error) {
+      return failureOf(error, options.secrets)
+    } finally {
+      await opened?.close()
+    }
+  }
+
+  return {
+    /** Every preflight of a service, in parallel. Answers in the same turn if none of them has to wait. */
+    preflight(service: string, subject: Subject, done: (results: PreflightResult[]) => void): void {
+      const basics = checkBasics(subject.spec, options.secrets)
+      const probes = subject.spec.probes.filter((probe) => probe.role === 'preflight')
+      if (basics.length > 0 || probes.length === 0) return done(basics)
+      const checks = probes.map(async (probe): Promise<PreflightResult> => {
+        const result = await checkOnce(service, subject, probe)
+        const reason = result.kind === 'pass' ? '' : options.secrets.redact(result.reason)
+        return { check: probeName(probe), outcome: result.kind, reason }
+      })
+      Promise.all(checks).then(done, (error: Error) => done([{ check: 'preflight', outcome: 'unknown', reason: error.message }]))
+    },
+    /** Opens the probes of these roles for one generation. */
+    open(service: string, generation: number, roles: readonly ProbeRole[], isReady: boolean): void {
+      const subject = options.subject(service)
+      if (!subject) return
+      const list = runners.get(service) ?? []
+      for (const probe of subject.spec.probes) {
+        if (!roles.includes(probe.role)) continue
+        const delayMs = isReady || probe.role === 'preflight' ? options.random() * probe.every : 0
+        list.push(run({ service, generation, subject, probe, delayMs, options, openOne }))
+      }
+      runners.set(service, list)
+    },
+    close(service: string): void {
+      for (const runner of runners.get(service) ?? []) runner.stop()
+      runners.delete(service)
+    },
+    closeAll(): void {
+      for (const list of runners.values()) for (const runner of list) runner.stop()
+      watches.close()
+    },
+  }
+}
+
+type RunOptions = {
+  service: string
+  generation: number
+  subject: Subject
+  probe: ProbeSpec
+  delayMs: number
+  options: ProberOptions
+  openOne: (service: string, subject: Subject, probe: ProbeSpec) => Promise<OpenProbe>
+}
+
+/** One probe's own loop: open, check, wait a period, check again. */
+function run({ service, generation, subject, probe, delayMs, options, openOne }: RunOptions): Runner {
+  let stopped = false
+  let busy = false
+  let opened: OpenProbe | null = null
+  let timer: NodeJS.Timeout
+  const look = async () => {
+    if (busy || stopped) return
+    busy = true
+    const begun = performance.now()
+    let result: ProbeResult
+    try {
+      opened ??= await openOne(service, subject, probe)
+      result = await settle(opened, probe)
+    } catch (error) {
+      result = failureOf(error, options.secrets)
+    }
+    busy = false
+    if (stopped) return void opened?.close()
+    const seconds = (performance.now() - begun) / 1000
+    options.ran({ service, probe: probeName(probe), result: wordOf(result), seconds })
+    const outcome = clean(result, options.secrets)
+    options.tell(service, { kind: 'probe-reported', generation, probe: probeName(probe), outcome })
+    timer = setTimeout(look, Math.max(10, probe.every - seconds * 1000))
+  }
+  timer = setTimeout(look, delayMs)
+  return {
+    service,
+    role: probe.role,
+    now() {
+      clearTimeout(timer)
+      void look()
+    },
+    stop() {
+      stopped = true
+      clearTimeout(timer)
+      if (!busy) void opened?.close()
+    },
+  }
+}
+
+const TIMED_OUT = 'no answer within'
+
+/** One check within the probe's time-out. */
+async function settle(opened: OpenProbe, probe: ProbeSpec): Promise<ProbeResult> {
+  const controller = new AbortController()
+  const due = performance.now() + probe.timeout
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<ProbeResult>((resolve) => {
+    timer = setTimeout(() => {
+      const isOurs = performance.now() - due > LATE_MS
+      controller.abort()
+      resolve(
+        isOurs
+          ? { kind: 'unknown', reason: 'the prober itself was late' }
+          : { kind: 'fail', reason: `${probe.kind}: ${TIMED_OUT} ${probe.timeout / 1000} s`, progress: false },
+      )
+    }, probe.timeout)
+  })
+  try {
+    return await Promise.race([opened.check(controller.signal), late])
+  } catch (error) {
+    return { kind: 'unknown', reason: (error as Error).message }
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+function failureOf(error: unknown, secrets: Secrets): ProbeResult {
+  if (error instanceof MissingSecret) return { kind: 'unknown', reason: error.message }
+  return { kind: 'unknown', reason: secrets.redact((error as Error).message) }
+}
+
+function wordOf(result: ProbeResult): ProbeRun['result'] {
+  if (result.kind === 'pass') return 'ok'
+  if (result.kind === 'unknown') return 'error'
+  return result.reason.includes(TIMED_OUT) ? 'timeout' : 'fail'
+}
+
+function clean(result: ProbeResult, secrets: Secrets): ProbeOutcome {
+  return result.kind === 'pass' ? result : { ...result, reason: secrets.redact(result.reason) }
+}
+
+function targetOf(service: string, { generation, process, spec }: Subject, options: ProberOptions): ProbeTarget {
+  const { processes, secrets } = options
+  const pipes = processes.pipes(service)
+  return {
+    service,
+    pid: process?.identity.pid ?? null,
+    generation,
+    startedAtMs: process?.startedWall ?? null,
+    logPath: logPathOf(options.logs, service),
+    logOffset: process?.logOffset ?? 0,
+    cacheDir: options.cache,
+    tree: () => Promise.resolve(processes.tree(service)),
+    run: (argv, { env, ...rest }) => {
+      const declared = declaredEnvironment({ ...secrets.resolve(spec.env), ...env }, {})
+      return processes.run(argv.map(expandHome), { ...rest, env: declared, cwd: expandHome(spec.cwd ?? homedir()) })
+    },
+    ...(pipes ? { request: pipes.request } : {}),
+  }
+}
+
+/** Watches files by their folders, since editors replace files. */
+function openWatches(changed: (service: string) => void) {
+  const folders = new Map<string, { watcher: FSWatcher; files: Map<string, Set<string>> }>()
+  const pending = new Map<string, NodeJS.Timeout>()
+  const later = (service: string) => {
+    clearTimeout(pending.get(service))
+    const fire = () => {
+      pending.delete(service)
+      changed(service)
+    }
+    pending.set(service, setTimeout(fire, SETTLE_MS).unref())
+  }
+  const openFolder = (folder: string) => {
+    const files = new Map<string, Set<string>>()
+    const watcher = watch(folder, { persistent: false }, (_, file) => {
+      for (const service of files.get(file ?? '') ?? []) later(service)
+    })
+    watcher.on('error', () => {
+      watcher.close()
+      folders.delete(folder)
+    })
+    folders.set(folder, { watcher, files })
+    return files
+  }
+  return {
+    add(service: string, paths: readonly string[]): void {
+      for (const path of paths.map(expandHome)) {
+        const folder = dirname(path)
+        try {
+          const files = folders.get(folder)?.files ?? openFolder(folder)
+          files.set(basename(path), (files.get(basename(path)) ?? new Set()).add(service))
+        } catch (error) {
+          // A folder that does not exist yet cannot be watched; the period of the probe is the fallback.
+          if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+        }
+      }
+    },
+    close(): void {
+      for (const { watcher } of folders.values()) watcher.close()
+      for (const timer of pending.values()) clearTimeout(timer)
+    },
+  }
+}

@@ -1,0 +1,267 @@
+/**
+ * Starts, signals and follows processes. The only file that imports execa. A service is started in a session of
+ * its own with its outputs on the log file, so that it does not notice the supervisor's death. An adopted process
+ * is no child of ours: its end is found by looking, and its exit code is unknown.
+ */
+import { closeSync } from 'node:fs'
+import { execa } from 'execa'
+import type { RunOptions, RunResult } from '../../probes/probe.ts'
+import type { ServiceSpec } from '../../schemas/service.ts'
+import type { ChildEvent } from '../core/event.ts'
+import type { Process } from '../core/state.ts'
+import { openDescendants } from './descendants.ts'
+import { declaredEnvironment } from './environment.ts'
+import { logPathOf, openLog, readTail, watchForLine } from './log-file.ts'
+import { openPipes, type Pipes } from './pipes.ts'
+import { MARKER, type ProcessTable } from './process-table.ts'
+import { identify } from './proof.ts'
+import { expandHome, MissingSecret, type Secrets } from './secrets.ts'
+
+/** An adopted process is looked for this often. */
+const POLL_MS = 1_000
+/** Every so many looks its identity is compared, too; kill(pid, 0) alone takes a reused pid or a zombie for it. */
+const FULL_LOOK = 10
+/** execa hands over the whole environment and kills children at exit unless told otherwise. */
+const QUIET = { extendEnv: false, cleanup: false, buffer: false, reject: false } as const
+
+/** A process that is watched: `pipes` for owned stdio, `asks` for the watch of a log line. */
+type Live = {
+  readonly process: Process
+  readonly generation: number
+  readonly pipes: Pipes | null
+  isChild: boolean
+  endWatch: (() => void) | null
+}
+
+export type Tell = (service: string, event: ChildEvent) => void
+export type Processes = ReturnType<typeof openProcesses>
+
+/** What process handling needs. `tell` puts facts into the mailbox. */
+export type ProcessesOptions = {
+  readonly table: ProcessTable
+  readonly secrets: Secrets
+  readonly logs: string
+  readonly tell: Tell
+}
+
+/** Opens process handling for one mesh. */
+export function openProcesses({ table, secrets, logs, tell }: ProcessesOptions) {
+  const live = new Map<string, Live>()
+  const knownPids = new Set<number>()
+  const descendants = openDescendants(table, () => knownPids)
+
+  const ended = (service: string, entry: Live, code: number | null, signal: string | null) => {
+    if (live.get(service) !== entry) return
+    live.delete(service)
+    knownPids.delete(entry.process.identity.pid)
+    entry.endWatch?.()
+    const tail = readTail(logPathOf(logs, service), entry.process.logOffset)
+    tell(service, { kind: 'exited', generation: entry.generation, exit: { code, signal }, logTail: secrets.redact(tail) })
+  }
+
+  function spawn(service: string, spec: ServiceSpec, generation: number, run: string): void {
+    const failed = (reason: string, permanent: boolean) =>
+      tell(service, { kind: 'spawn-failed', generation, reason: secrets.redact(reason), permanent })
+    let fd: number | null = null
+    try {
+      const env = declaredEnvironment(secrets.resolve(spec.env), { [MARKER]: run })
+      const log = openLog(logs, service)
+      fd = log.fd
+      start(service, spec, generation, run, env, log, failed)
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code
+      const reason = code === 'ENOSPC' ? 'its log cannot be written: the disk is full' : (error as Error).message
+      failed(reason, error instanceof MissingSecret)
+    } finally {
+      if (fd !== null) closeSync(fd)
+    }
+  }
+
+  function start(
+    service: string,
+    spec: ServiceSpec,
+    generation: number,
+    run: string,
+    env: Record<string, string>,
+    log: { fd: number; offset: number },
+    failed: (reason: string, permanent: boolean) => void,
+  ): void {
+    const [program = '', ...args] = (spec.command ?? []).map(expandHome)
+    const isPiped = spec.stdio === 'pipes'
+    // execa passes any descriptor on as it is; its types only know the first few.
+    const output = log.fd as 1
+    const subprocess = execa(program, args, {
+      ...QUIET,
+      cwd: expandHome(spec.cwd ?? env['HOME'] ?? '/'),
+      env,
+      detached: true,
+      stdin: isPiped ? 'pipe' : 'ignore',
+      stdout: isPiped ? 'pipe' : output,
+      stderr: output,
+    })
+    const child = subprocess.nodeChildProcess
+    const { pid } = child
+    if (pid === undefined) {
+      child.once('error', (error: NodeJS.ErrnoException) => failed(spawnReason(program, error), isPermanent(error)))
+      return
+    }
+    const entry = table.entry(pid)
+    const identity = { boot: table.boot, pid, start: entry?.start ?? '' }
+    const process: Process = {
+      identity,
+      run,
+      startedAt: 0,
+      startedWall: Date.now(),
+      logOffset: log.offset,
+      adopted: false,
+    }
+    const pipes = child.stdin && child.stdout ? openPipes(child.stdin, child.stdout, logPathOf(logs, service)) : null
+    const known: Live = { process, generation, pipes, isChild: true, endWatch: null }
+    live.set(service, known)
+    knownPids.add(pid)
+    child.once('exit', (code, signal) => {
+      known.isChild = false
+      ended(service, known, code, signal)
+    })
+    child.on('error', () => undefined)
+    tell(service, { kind: 'spawned', generation, identity, logOffset: log.offset })
+  }
+
+  /** True if the process is proven to be the recorded one at this very moment. */
+  function isProven(service: string, process: Process): boolean {
+    const entry = live.get(service)
+    if (entry?.isChild && entry.process.identity.pid === process.identity.pid) return true
+    return identify(table, process.run, process.identity, logPathOf(logs, service)).kind === 'same'
+  }
+
+  function signal(service: string, process: Process, name: NodeJS.Signals, to: 'process' | 'group' | 'tree'): void {
+    if (!isProven(service, process)) return
+    const { pid } = process.identity
+    if (to === 'tree') {
+      descendants.signalTree(service, process, name)
+      return
+    }
+    const ownsGroup = to === 'group' && table.entry(pid)?.group === pid
+    try {
+      globalThis.process.kill(ownsGroup ? -pid : pid, name)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+    }
+  }
+
+  const poll = setInterval(() => lookAtAdopted(), POLL_MS)
+  let looks = 0
+  function lookAtAdopted(): void {
+    looks++
+    for (const [service, entry] of live) {
+      if (entry.isChild || !entry.process.adopted) continue
+      if (isAlive(entry.process.identity.pid) && (looks % FULL_LOOK !== 0 || isSame(table, entry.process))) continue
+      ended(service, entry, null, null)
+    }
+  }
+
+  return {
+    spawn,
+    signal,
+    /** Follows a process that an earlier supervisor started. */
+    adopt(service: string, generation: number, process: Process): void {
+      live.set(service, { process, generation, pipes: null, isChild: false, endWatch: null })
+      knownPids.add(process.identity.pid)
+    },
+    closeStdin: (service: string) => live.get(service)?.pipes?.end(),
+    /** The exchange over owned pipes, null where there is none. */
+    pipes: (service: string) => live.get(service)?.pipes ?? null,
+    watchLog(service: string, generation: number, index: number, pattern: string): void {
+      const entry = live.get(service)
+      if (!entry || entry.generation !== generation) return
+      entry.endWatch?.()
+      const seen = () => tell(service, { kind: 'log-seen', generation, index })
+      entry.endWatch = watchForLine(logPathOf(logs, service), pattern, seen)
+    },
+    sweep(service: string, generation: number, process: Process, hard: boolean): void {
+      const sweeping = descendants.sweep(service, process, hard)
+      const swept = (left: string[]) => tell(service, { kind: 'swept', generation, left })
+      if (!sweeping) return swept([])
+      sweeping.then(swept, (error: Error) => swept([`what could not be looked for: ${error.message}`]))
+    },
+    tree: (service: string): number[] => {
+      const entry = live.get(service)
+      return entry ? descendants.tree(service, entry.process) : []
+    },
+    scan: () => descendants.scan(new Map([...live].map(([service, entry]) => [service, entry.process]))),
+    remembered: (service: string) => descendants.remembered(service),
+    forget: (service: string) => descendants.forget(service),
+    run: (argv: readonly string[], options: RunOptions & { cwd: string }) => runProbeProgram(argv, options),
+    close: () => clearInterval(poll),
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}
+
+function isSame(table: ProcessTable, { identity }: Process): boolean {
+  const entry = table.entry(identity.pid)
+  return entry !== null && !entry.zombie && entry.start === identity.start
+}
+
+const isPermanent = (error: NodeJS.ErrnoException) => ['EACCES', 'ENOENT', 'ENOTDIR', 'ENOEXEC'].includes(error.code ?? '')
+
+function spawnReason(program: string, error: NodeJS.ErrnoException): string {
+  const why: Record<string, string> = {
+    EACCES: 'it may not be executed',
+    ENOENT: 'it, its interpreter or its working folder does not exist',
+    ENOEXEC: 'it is no program for this system',
+    EAGAIN: 'the system has no more processes to give',
+    EMFILE: 'the supervisor has no more file descriptors',
+    ENOMEM: 'the system has no memory for it',
+  }
+  return `${program} could not be started: ${why[error.code ?? ''] ?? error.message}`
+}
+
+/** Most that is kept of each output of a probe's program. */
+const OUTPUT_MAX = 4 * 1024 * 1024
+
+/** Runs a probe's program in a group of its own; when the signal aborts, the whole group is killed. */
+async function runProbeProgram(argv: readonly string[], options: RunOptions & { cwd: string }): Promise<RunResult> {
+  const [program = '', ...args] = argv
+  const subprocess = execa(program, args, {
+    ...QUIET,
+    buffer: true,
+    maxBuffer: OUTPUT_MAX,
+    stripFinalNewline: false,
+    detached: true,
+    cwd: options.cwd,
+    env: { ...options.env },
+    input: options.stdin ?? '',
+  })
+  const { pid } = subprocess
+  const kill = () => {
+    if (pid === undefined) return
+    try {
+      process.kill(-pid, 'SIGKILL')
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+    }
+  }
+  if (options.signal.aborted) kill()
+  options.signal.addEventListener('abort', kill, { once: true })
+  const result = await subprocess.finally(() => {
+    options.signal.removeEventListener('abort', kill)
+    kill()
+  })
+  if (result.exitCode === undefined && result.signal === undefined) {
+    throw new Error(`${program} could not be run: ${result.cause instanceof Error ? result.cause.message : 'unknown cause'}`)
+  }
+  return {
+    code: result.exitCode ?? null,
+    signal: result.signal ?? null,
+    stdout: String(result.stdout ?? ''),
+    stderr: String(result.stderr ?? ''),
+  }
+}

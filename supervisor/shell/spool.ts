@@ -1,0 +1,72 @@
+/**
+ * Where the journal goes while its database cannot be written: a file whose blocks were allocated while the disk
+ * had room, so that writing into it needs none. Lines of JSON; a zero byte ends them.
+ */
+import { closeSync, existsSync, fsyncSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs'
+
+/** Room for some thousands of state rows and events. */
+const SIZE_BYTES = 4 * 1024 * 1024
+
+export type Spool = {
+  /** Adds a line; says false (and stays full) if it does not fit. */
+  append(line: string): boolean
+  read(): string[]
+  clear(): void
+  isFull(): boolean
+  close(): void
+}
+
+/** Opens the spool, allocating it if it is new. */
+export function openSpool(path: string): Spool {
+  const isNew = !existsSync(path)
+  const fd = openSync(path, isNew ? 'w+' : 'r+', 0o600)
+  const zeros = Buffer.alloc(SIZE_BYTES)
+  if (isNew) allocate(fd, zeros)
+  let used = isNew ? 0 : endOf(readFileSync(path))
+  let full = false
+  return {
+    append(line) {
+      const bytes = Buffer.from(`${line}\n`)
+      if (used + bytes.length >= SIZE_BYTES) {
+        full = true
+        return false
+      }
+      writeSync(fd, bytes, 0, bytes.length, used)
+      fsyncSync(fd)
+      used += bytes.length
+      return true
+    },
+    read() {
+      const bytes = readFileSync(path)
+      return bytes
+        .subarray(0, endOf(bytes))
+        .toString('utf8')
+        .split('\n')
+        .filter((line) => line !== '')
+    },
+    clear() {
+      writeSync(fd, zeros, 0, Math.max(used, 1), 0)
+      fsyncSync(fd)
+      used = 0
+      full = false
+    },
+    isFull: () => full,
+    close: () => closeSync(fd),
+  }
+}
+
+/** A sparse file would need room later: every block is written once. A disk that is full now leaves it shorter. */
+function allocate(fd: number, zeros: Buffer): void {
+  try {
+    writeSync(fd, zeros, 0, zeros.length, 0)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
+    ftruncateSync(fd, 0)
+  }
+}
+
+/** Where the zeros begin. A line that was cut in its middle by a crash has no newline and is dropped. */
+function endOf(bytes: Buffer): number {
+  const zero = bytes.indexOf(0)
+  return bytes.subarray(0, zero === -1 ? bytes.length : zero).lastIndexOf(10) + 1
+}

@@ -1,0 +1,236 @@
+/**
+ * One running supervisor: the driver over the core, with everything that carries out its intentions. What serves
+ * people (API, metrics, probes, log) is loaded after the first services were started.
+ */
+import { randomBytes } from 'node:crypto'
+import type { Status } from '../../schemas/status.ts'
+import type { Effect } from '../core/effect.ts'
+import type { Fact } from '../core/event.ts'
+import { showService } from '../core/snapshot.ts'
+import type { Mesh } from '../core/state.ts'
+import { emptyMesh } from '../core/step.ts'
+import { hasProcess } from '../core/tree.ts'
+import { processOf } from '../core/stopping.ts'
+import { PaiosError } from '../errors.ts'
+import type { Accepted } from './api.ts'
+import { createClock, TICK_MS } from './clock.ts'
+import { SCAN_MS } from './descendants.ts'
+import { createDriver, type Perform } from './driver.ts'
+import type { Home } from './home.ts'
+import type { Journal, Left } from './journal.ts'
+import { logPathOf } from './log-file.ts'
+import type { Logger } from './logger.ts'
+import type { ExitCause, Metrics } from './metrics.ts'
+import { openProber, type ProbeRun, type Subject } from './prober.ts'
+import { openProcesses, type Tell } from './processes.ts'
+import type { ProcessTable } from './process-table.ts'
+import { findRun, identify } from './proof.ts'
+import type { Secrets } from './secrets.ts'
+import { createTimers } from './timers.ts'
+
+/** Old events are cut this often. */
+const PRUNE_MS = 3_600_000
+
+export type SupervisorOptions = {
+  readonly home: Home
+  readonly journal: Journal
+  readonly left: Left
+  readonly secrets: Secrets
+  readonly table: ProcessTable
+  readonly logger: Logger
+  /** Called once when everything is stopped and the mesh is down. */
+  readonly ended: () => void
+  readonly beat: () => void
+}
+
+export type Supervisor = ReturnType<typeof createSupervisor>
+
+/** What the metrics are told, kept until they are loaded. */
+type Told = (metrics: Metrics) => void
+
+/** Wires one supervisor. Nothing happens before the first fact is posted. */
+export function createSupervisor(options: SupervisorOptions) {
+  const { home, journal, left, secrets, table, logger } = options
+  const mesh: Mesh = emptyMesh(left.nextEventId, seed())
+  let metrics: Metrics | null = null
+  const kept: Told[] = []
+  const measure = (told: Told) => void (metrics ? told(metrics) : kept.push(told))
+  let lastTickWall = Date.now()
+  let lastWakeWall = 0
+  let hasEnded = false
+
+  const post = (fact: Fact) => driver.post(fact)
+  const tell: Tell = (service, event) => post({ kind: 'child', service, event })
+  const clock = createClock(left.awakeMs, (gapMs) => {
+    lastWakeWall = Date.now()
+    measure((to) => to.jumped('stall'))
+    post({ kind: 'host-woke', gapMs })
+  })
+  const timers = createTimers(clock, (service, timer, token) => tell(service, { kind: 'timer-fired', timer, token }))
+  const processes = openProcesses({ table, secrets, logs: home.logs, tell })
+  const subject = (service: string): Subject | null => {
+    const child = mesh.children.get(service)
+    return child ? { spec: child.spec, generation: child.generation, process: processOf(child) } : null
+  }
+  const ran = (run: ProbeRun) => measure((to) => to.probed(run))
+  const prober = openProber({ secrets, logs: home.logs, cache: home.cache, processes, subject, tell, ran, random: Math.random })
+  const requests = openRequests()
+
+  const perform: Perform = {
+    'run-preflight': ({ service, attempt }) => {
+      const about = subject(service)
+      if (about) prober.preflight(service, about, (results) => tell(service, { kind: 'preflight-reported', attempt, results }))
+    },
+    spawn: ({ service, generation, run }) => {
+      const child = mesh.children.get(service)
+      if (!child) return
+      const cause = child.state.kind === 'spawning' ? child.state.cause : 'boot'
+      const problem = journal.problem()
+      if (problem !== null && cause !== 'crash' && cause !== 'hung') {
+        tell(service, { kind: 'spawn-failed', generation, reason: `not started: ${problem}`, permanent: true })
+        return
+      }
+      processes.spawn(service, child.spec, generation, run)
+      measure((to) => to.started(service, cause))
+    },
+    signal: ({ service, process, signal, to }) => processes.signal(service, process, signal, to),
+    'close-stdin': ({ service }) => processes.closeStdin(service),
+    'watch-log': ({ service, generation, index, pattern }) => processes.watchLog(service, generation, index, pattern),
+    sweep: ({ service, generation, process, hard }) => processes.sweep(service, generation, process, hard),
+    identify: ({ service, run, identity }) => {
+      const verdict = identity ? identify(table, run, identity, logPathOf(home.logs, service)) : findRun(table, run)
+      tell(service, { kind: 'identified', run, verdict })
+    },
+    adopt: ({ service, generation, process }) => processes.adopt(service, generation, process),
+    'open-probes': ({ service, generation, roles }) => {
+      const state = mesh.children.get(service)?.state
+      prober.open(service, generation, roles, state?.kind === 'running')
+    },
+    'close-probes': ({ service }) => prober.close(service),
+    'set-timer': ({ service, timer, token, at }) => timers.set(service, timer, token, at),
+    'cancel-timer': ({ service, timer }) => timers.cancel(service, timer),
+    record: (effect) => heed(effect, logger, measure),
+    forget: ({ service }) => {
+      processes.forget(service)
+      measure((to) => to.forget(service))
+    },
+    'record-wanted': () => {
+      for (const service of mesh.children.keys()) measure((to) => to.declare(service))
+    },
+    reply: ({ request, message, names }) => requests.answer(request, { message, names }),
+    refuse: ({ request, code, message }) => requests.refuse(request, new PaiosError(code, message)),
+    end: () => {
+      if (hasEnded) return
+      hasEnded = true
+      options.ended()
+    },
+  }
+  const turned = (durationMs: number) => {
+    if (journal.problem() !== null) measure((to) => to.journalFailed())
+    measure((to) => to.turned(durationMs))
+  }
+  const driver = createDriver({ mesh, clock, journal, perform, turned })
+
+  const ticker = setInterval(() => {
+    clock.tick()
+    options.beat()
+    lastTickWall = Date.now()
+  }, TICK_MS)
+  const scanner = setInterval(() => processes.scan(), SCAN_MS)
+  const pruner = setInterval(() => journal.prune(Date.now()), PRUNE_MS)
+
+  return {
+    mesh,
+    post,
+    drain: () => driver.drain(),
+    /** Asks the core for something an operator wants; rejects with what it refuses. */
+    ask: (command: Extract<Fact, { kind: 'operator-asked' }>['command']): Promise<Accepted> =>
+      requests.open((request) => post({ kind: 'operator-asked', request, command })),
+    /** Looks whether these services could start again, for a restart that must not end badly. */
+    preflight: (service: string) =>
+      new Promise<Parameters<Parameters<typeof prober.preflight>[2]>[0]>((resolve) => {
+        const about = subject(service)
+        if (about && about.spec.command !== null) prober.preflight(service, about, resolve)
+        else resolve([])
+      }),
+    services: (): Status['services'] => {
+      const view = { at: clock.awake(), wall: clock.wall() }
+      return [...mesh.children.values()].map((child) =>
+        showService(child, mesh.children, { ...view, logPath: child.spec.command ? logPathOf(home.logs, child.name) : null }),
+      )
+    },
+    liveCount: () => [...mesh.children.values()].filter(hasProcess).length,
+    takeMetrics(loaded: Metrics): void {
+      metrics = loaded
+      for (const told of kept.splice(0)) told(loaded)
+    },
+    treeOf: (service: string) => processes.remembered(service),
+    lastTickWall: () => lastTickWall,
+    lastWakeWall: () => lastWakeWall,
+    /** Lets go of everything without touching a service. */
+    close(): void {
+      driver.stop()
+      for (const timer of [ticker, scanner, pruner]) clearInterval(timer)
+      timers.close()
+      prober.closeAll()
+      processes.close()
+    },
+  }
+}
+
+/** Four random words for the core; xoshiro must not begin with zeros only. */
+function seed(): [number, number, number, number] {
+  const bytes = randomBytes(16)
+  return [bytes.readUInt32LE(0) | 1, bytes.readUInt32LE(4), bytes.readUInt32LE(8), bytes.readUInt32LE(12)]
+}
+
+type RecordEffect = Extract<Effect, { kind: 'record' }>
+const LOUD = new Set(['failed', 'blocked', 'missing', 'unknown', 'hung', 'degraded', 'left-over', 'foreign', 'killed', 'warning', 'start-failed', 'spawn-failed'])
+
+/** A journal event also is a line of the log, and some are counted. */
+function heed({ subject, generation, event, text, data }: RecordEffect, logger: Logger, measure: (told: Told) => void): void {
+  logger[LOUD.has(event) ? 'warn' : 'info'](text, { subject, generation, event, ...data })
+  if (event === 'exited') {
+    const { code, signal, asked } = data as { code: number | null; signal: string | null; asked: boolean }
+    measure((to) => to.exited(subject, exitCause(text, code, signal, asked), codeOf(code, signal)))
+  }
+  if (event === 'spawn-failed') measure((to) => to.exited(subject, 'spawn_failed', -1))
+}
+
+function exitCause(text: string, code: number | null, signal: string | null, asked: boolean): ExitCause {
+  if (asked) return text.startsWith('hung') ? 'hung' : 'stopped'
+  if (signal !== null) return 'signal'
+  return code === 0 ? 'clean' : 'error'
+}
+
+/** 128 + n for a signal, as shells count; -1 if nobody saw the end. */
+function codeOf(code: number | null, signal: string | null): number {
+  if (code !== null) return code
+  const number = signal === null ? undefined : SIGNALS[signal]
+  return number === undefined ? -1 : 128 + number
+}
+
+const SIGNALS: Readonly<Record<string, number>> = {
+  SIGHUP: 1, SIGINT: 2, SIGQUIT: 3, SIGABRT: 6, SIGKILL: 9, SIGSEGV: 11, SIGPIPE: 13, SIGTERM: 15,
+}
+
+/** Commands that wait for the core's answer. */
+function openRequests() {
+  const waiting = new Map<number, { resolve(value: Accepted): void; reject(error: Error): void }>()
+  let next = 1
+  const take = (request: number) => {
+    const found = waiting.get(request)
+    waiting.delete(request)
+    return found
+  }
+  return {
+    open: (ask: (request: number) => void) =>
+      new Promise<Accepted>((resolve, reject) => {
+        const request = next++
+        waiting.set(request, { resolve, reject })
+        ask(request)
+      }),
+    answer: (request: number, accepted: Accepted) => take(request)?.resolve(accepted),
+    refuse: (request: number, error: Error) => take(request)?.reject(error),
+  }
+}

@@ -1,0 +1,114 @@
+/** A real ProbeTarget for the tests of probes: it runs programs and speaks over real pipes. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import type { TestContext } from 'node:test'
+import { z } from 'zod'
+import type { ProbeKind, ProbeResult, ProbeTarget, RunOptions, RunResult } from '../../probes/probe.ts'
+
+/** A folder that is removed when the test ends. */
+export async function temporaryFolder(t: TestContext): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'paios-probe-'))
+  t.after(() => rm(folder, { recursive: true, force: true }))
+  return folder
+}
+
+/** Starts a program in its own group and ends it with the test; resolves when it wrote its first output. */
+export async function startProgram(t: TestContext, argv: readonly string[]): Promise<ChildProcess> {
+  const child = spawn(argv[0] ?? '', argv.slice(1), { detached: true, stdio: ['pipe', 'pipe', 'inherit'] })
+  t.after(async () => {
+    if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return
+    const ended = once(child, 'exit')
+    process.kill(-child.pid, 'SIGKILL')
+    await ended
+  })
+  await once(child.stdout, 'data')
+  return child
+}
+
+async function run(argv: readonly string[], { env, stdin, signal }: RunOptions): Promise<RunResult> {
+  signal.throwIfAborted()
+  const child = spawn(argv[0] ?? '', argv.slice(1), {
+    detached: true,
+    env: { PATH: process.env['PATH'], ...env },
+  })
+  const output = { stdout: '', stderr: '' }
+  child.stdout.setEncoding('utf8').on('data', (text) => {
+    output.stdout += text
+  })
+  child.stderr.setEncoding('utf8').on('data', (text) => {
+    output.stderr += text
+  })
+  child.stdin.end(stdin)
+  const kill = () => child.pid !== undefined && process.kill(-child.pid, 'SIGKILL')
+  signal.addEventListener('abort', kill, { once: true })
+  try {
+    const [code, signalName] = await once(child, 'close')
+    return { code, signal: signalName, ...output }
+  } finally {
+    signal.removeEventListener('abort', kill)
+  }
+}
+
+/** A target without a process; each test overrides what its probe looks at. */
+export function createTarget(cacheDir: string, overrides: Partial<ProbeTarget> = {}): ProbeTarget {
+  return {
+    service: 'under-test',
+    pid: null,
+    generation: 1,
+    startedAtMs: null,
+    logPath: null,
+    logOffset: 0,
+    cacheDir,
+    tree: () => Promise.resolve(overrides.pid ? [overrides.pid] : []),
+    run,
+    ...overrides,
+  }
+}
+
+/** JSON-RPC over the pipes of a child, one JSON text per line. */
+export function requestOver(child: ChildProcess): NonNullable<ProbeTarget['request']> {
+  const waiting = new Map<number, PromiseWithResolvers<unknown>>()
+  createInterface({ input: child.stdout! }).on('line', (line) => {
+    const { id, result, error } = JSON.parse(line)
+    const asked = waiting.get(id)
+    if (error === undefined) asked?.resolve(result)
+    else asked?.reject(new Error(error.message))
+  })
+  let lastId = 0
+  return (message, signal) => {
+    lastId += 1
+    const asked = Promise.withResolvers<unknown>()
+    waiting.set(lastId, asked)
+    signal.addEventListener('abort', () => asked.reject(signal.reason), { once: true })
+    child.stdin?.write(`${JSON.stringify({ jsonrpc: '2.0', id: lastId, ...message })}\n`)
+    return asked.promise
+  }
+}
+
+/** Parses the settings strictly, as a document's are, and opens the probe; the test's end closes it. */
+export async function openProbe<Id extends string, Shape extends z.ZodRawShape>(
+  t: TestContext,
+  kind: ProbeKind<Id, Shape>,
+  settings: z.input<z.ZodObject<Shape>>,
+  target?: ProbeTarget,
+): Promise<(signal?: AbortSignal) => Promise<ProbeResult>> {
+  const parsed = z.strictObject(kind.shape).parse(settings) as z.output<z.ZodObject<Shape>>
+  const probe = await kind.open(parsed, target ?? createTarget(await temporaryFolder(t)))
+  t.after(() => probe.close())
+  return (signal = AbortSignal.timeout(20_000)) => probe.check(signal)
+}
+
+/** The reason of a result that is not a pass. */
+export function reasonOf(result: ProbeResult): string {
+  if (result.kind === 'pass') throw new Error('the probe passed')
+  return result.reason
+}
+
+/** Blocks the event loop, as a prober does that is late. */
+export function blockLoop(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
+}
