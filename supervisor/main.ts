@@ -51,20 +51,20 @@ async function supervise({ foreground, stopOnTerm }: MainOptions): Promise<numbe
   let beat = () => undefined as void
   const table = openProcessTable()
   const supervisor = createSupervisor({ home, journal, left, secrets, table, logger, ended: () => finish(0), beat: () => beat() })
-  supervisor.post({ kind: 'recovered', rows: left.rows, wanted: left.wanted })
   // A crash in the middle of `down` goes on going down; only an `up` ends that.
-  if (foreground || isHandedOver || left.wanted === 'up') supervisor.post(declaredFact(declared))
+  const wanted = foreground || isHandedOver ? 'up' : left.wanted
+  supervisor.post({ kind: 'recovered', rows: left.rows, wanted })
+  if (wanted === 'up') supervisor.post(declaredFact(declared))
   supervisor.drain()
   const handOver = foreground || !process.env['PAIOS_KEEPER'] ? 0 : 143
   listenForSignals(supervisor, foreground, stopOnTerm, () => finish(handOver))
-  const served = await serve({ home, journal, logger, supervisor, declared, wasUnclean, foreground, finished })
+  await serve({ home, journal, logger, supervisor, declared, wasUnclean, foreground, finished })
   const { startWatchdog } = await import('./shell/watchdog.ts')
-  const watchdog = startWatchdog()
-  beat = watchdog.beat
+  beat = startWatchdog().beat
   const code = await finished
   supervisor.close()
-  await served.close()
-  await watchdog.stop()
+  // The answer to `down` is on its way out; the end of this process closes everything else.
+  await new Promise((flushed) => setImmediate(flushed))
   journal.close()
   rmSync(home.socket, { force: true })
   lock.release()
@@ -92,7 +92,7 @@ type Serving = {
 }
 
 /** Loads what serves people: log, metrics, API. */
-async function serve(serving: Serving): Promise<{ close(): Promise<void> }> {
+async function serve(serving: Serving): Promise<void> {
   const { home, logger, supervisor, declared, wasUnclean, foreground, journal } = serving
   const startedWall = Date.now()
   const state: ApiState = { declared, metricsUrl: null, warnings: [], startedWall }
@@ -104,19 +104,17 @@ async function serve(serving: Serving): Promise<{ close(): Promise<void> }> {
     return { contentType, text: await text() }
   }
   const control = createControl(serving, state, metrics)
-  const api = await serveControl(home.socket, control)
+  await serveControl(home.socket, control)
   await logger.open(foreground)
   logger.info('supervisor started', { version: VERSION, pid: process.pid, unclean: wasUnclean })
   if (declared.problem) logger.warn(declared.problem)
   loaded ??= loadMetrics(supervisor, wasUnclean, startedWall)
   await loaded
-  const closing = [api.close]
   const { metrics: wanted } = declared.mesh
   if (wanted.enabled) {
     try {
-      const served = await serveMetrics(wanted.port, control)
-      state.metricsUrl = `http://127.0.0.1:${served.port}/metrics`
-      closing.push(served.close)
+      const port = await serveMetrics(wanted.port, control)
+      state.metricsUrl = `http://127.0.0.1:${port}/metrics`
     } catch (error) {
       if (!(error instanceof PaiosError)) throw error
       state.warnings.push(error.message)
@@ -124,7 +122,6 @@ async function serve(serving: Serving): Promise<{ close(): Promise<void> }> {
     }
   }
   if (!declared.problem) journal.keepDocument(declared.key, JSON.stringify(declared.mesh))
-  return { close: async () => void (await Promise.all(closing.map((close) => close()))) }
 }
 
 type ApiState = { declared: Declared; metricsUrl: string | null; warnings: string[]; startedWall: number }

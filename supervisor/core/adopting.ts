@@ -2,11 +2,15 @@
  * After the supervisor's own death: is a recorded process still the one that was recorded? Same identity is
  * adopted with "was ready" restored; anything else is never signalled; what cannot be told is held as unknown.
  */
+import { HALF_OPEN_MAX_MS, JITTER, MAX_MS } from './backoff.ts'
 import type { ChildEvent } from './event.ts'
 import { arm, enter, record, type Scope } from './scope.ts'
 import { openStartup, RECHECK_MS, tryStart } from './starting.ts'
 import { beginStop, restartOrGiveUp, settleIdle } from './stopping.ts'
 import type { Child, ChildState, Identity, Process } from './state.ts'
+
+/** No wait is longer than this, whatever the clock of an earlier boot said. */
+const LONGEST_MS = { backoff: MAX_MS * (1 + JITTER), retry: HALF_OPEN_MAX_MS } as const
 
 /** A recovered child at the first moment of a new supervisor: what had a process must be identified first. */
 export function recover(child: Child, scope: Scope): Child {
@@ -37,7 +41,7 @@ function rearm(fresh: Child, child: Child, scope: Scope): Child {
   let next = fresh
   for (const timer of ['backoff', 'retry'] as const) {
     const set = child.timers[timer]
-    if (set) next = arm(next, scope, timer, set.at)
+    if (set) next = arm(next, scope, timer, Math.min(set.at, scope.at + LONGEST_MS[timer]))
   }
   return next
 }
@@ -92,20 +96,20 @@ function adopt(child: Child, scope: Scope, was: ChildState, run: string, verdict
   scope.effects.push({ kind: 'adopt', service: child.name, generation: child.generation, process })
   const pid = verdict.identity.pid
   const told = record(child, scope, 'adopted', `still runs as pid ${pid}: adopted`, { pid })
-  const since = child.since
+  const { since } = child
   if (child.spec.stdio === 'pipes') return endPipes(told, scope, process)
   if (was.kind === 'running' || was.kind === 'hung') {
     const health = was.health
-    const running: Child = { ...told, since, state: { kind: 'running', process, cause, health, readyAt: was.readyAt } }
+    const running = enter(told, scope, { kind: 'running', process, cause, health, readyAt: was.readyAt })
     scope.effects.push({
       kind: 'open-probes',
       service: child.name,
       generation: child.generation,
       roles: ['readiness', 'liveness', 'preflight'],
     })
-    return arm(running, scope, 'stable', scope.at + child.spec.stableAfter)
+    return arm({ ...running, since }, scope, 'stable', scope.at + child.spec.stableAfter)
   }
-  const starting: Child = { ...told, since, state: { kind: 'starting', process, cause, health: {} } }
+  const starting: Child = { ...enter(told, scope, { kind: 'starting', process, cause, health: {} }), since }
   if (was.kind === 'stopping') return beginStop(starting, scope, was.cause, was.then, was.reason, was.killed)
   return openStartup(starting, scope, { ...process, startedAt: scope.at })
 }

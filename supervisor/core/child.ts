@@ -6,7 +6,7 @@
  *            wanted     start-asked  stop-asked  restart-asked  exited   timer
  * idle       start      start        rest        start          -        -
  * waiting    start?     start        rest        start          -        -
- * checking   -          -            rest        -              -        start anyway
+ * checking   -          -            rest        check again *  -        start anyway
  * spawning   -          -            note it     -              -        -
  * starting   -          -            stop        stop, start    sweep    fail the start
  * running    -          -            stop        stop, start    sweep    stable
@@ -20,7 +20,9 @@
  * missing    -          start        rest        start          -        start
  * adopting   -          -            note it     -              -        -
  * unknown    -          -            note it     -              -        identify
- * observing  -          -            rest        -              -        -
+ * observing  -          -            rest        observe anew * -        -
+ *
+ * `*` only if its declaration changed.
  */
 import { identifyAgain, takeIdentity, takeSpawnFailure } from './adopting.ts'
 import type { ChildEvent } from './event.ts'
@@ -127,6 +129,7 @@ export const table: Table = {
   checking: {
     ...nothing,
     'stop-asked': rest,
+    'restart-asked': (child, scope, event) => (event.cause === 'config' ? tryStart(child, scope, 'config') : child),
     'preflight-reported': judgePreflight,
     'timer-fired': skipPreflight,
   },
@@ -164,7 +167,14 @@ export const table: Table = {
   missing: { ...down, 'input-changed': recheck },
   adopting: { ...nothing, 'stop-asked': note, identified: takeIdentity },
   unknown: { ...nothing, 'stop-asked': note, identified: takeIdentity, 'timer-fired': identifyAgain },
-  observing: { ...nothing, 'stop-asked': rest, 'probe-reported': probeRunning },
+  observing: { ...nothing, 'stop-asked': rest, 'restart-asked': observeAgain, 'probe-reported': probeRunning },
+}
+
+/** What is only watched was declared anew: its probes are others, or it is ours to start now. */
+function observeAgain(child: Child, scope: Scope, event: Of<'restart-asked'>): Child {
+  if (event.cause !== 'config') return child
+  scope.effects.push({ kind: 'close-probes', service: child.name })
+  return tryStart(child, scope, 'config')
 }
 
 /** A watched input changed: look at once, whatever the timer says. */
@@ -187,7 +197,7 @@ export function stepChild(child: Child, event: ChildEvent, scope: Scope): Child 
 
 /** `stop --for` is over: it is wanted again. */
 function endTimedStop(child: Child, scope: Scope): Child {
-  const wanted: Child = { ...child, desired: { kind: 'running' }, cause: null }
+  const wanted: Child = { ...child, desired: { kind: 'running' }, pendingStop: null, cause: null }
   const told = record(wanted, scope, 'start-asked', 'its timed stop is over')
   return stepChild(told, { kind: 'start-asked' }, scope)
 }

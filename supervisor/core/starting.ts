@@ -87,7 +87,9 @@ function block(child: Child, scope: Scope, reason: string): Child {
   return arm(record(blocked, scope, 'blocked', reason), scope, 'retry', retryAt)
 }
 
+/** The needs are looked at once more: one may have gone down while the preflights ran. */
 function spawn(child: Child, scope: Scope, cause: StartCause): Child {
+  if (unmetNeeds(child, scope).length > 0) return tryStart(child, scope, cause)
   const generation = child.generation + 1
   const run = ulid(scope.wall, () => draw(scope))
   scope.effects.push({ kind: 'spawn', service: child.name, generation, run })
@@ -95,7 +97,7 @@ function spawn(child: Child, scope: Scope, cause: StartCause): Child {
   return record(spawning, scope, 'starting', 'starting', { run, cause })
 }
 
-/** The process exists. A stop that came in between begins now. */
+/** The process exists. A stop that came in between follows from the tree, in its order. */
 export function takeProcess(child: Child, scope: Scope, event: Extract<ChildEvent, { kind: 'spawned' }>): Child {
   const { state } = child
   if (state.kind !== 'spawning' || event.generation !== child.generation) return child
@@ -109,10 +111,6 @@ export function takeProcess(child: Child, scope: Scope, event: Extract<ChildEven
   }
   const started = enter(child, scope, { kind: 'starting', process, cause: state.cause, health: {} })
   const told = record(started, scope, 'started', `started as pid ${event.identity.pid}`, { pid: event.identity.pid })
-  if (!isWanted(told, scope)) {
-    const pending = told.pendingStop ?? { cause: 'operator' as const, now: false }
-    return beginStop({ ...told, pendingStop: null }, scope, pending.cause, 'stop', 'stopped while it was starting', pending.now)
-  }
   return openStartup(told, scope, process)
 }
 
@@ -213,8 +211,8 @@ export function probeRunning(child: Child, scope: Scope, event: Extract<ChildEve
   if (probe.role === 'preflight') return noteWarning(child, scope, event)
   if (event.outcome.kind === 'fail' && scope.at < scope.mesh.graceUntil) return child
   const health = observe(state.health, probe, event.outcome)
-  if (health === state.health) return child
-  const next = { ...child, state: { ...state, health } } as Child
+  if (health === state.health && livenessFailure(spec, health) === null) return child
+  const next = health === state.health ? child : ({ ...child, state: { ...state, health } } as Child)
   return state.kind === 'observing' ? tellReadiness(child, next, scope) : judgeHealth(child, next, scope)
 }
 
@@ -226,7 +224,8 @@ function judgeHealth(before: Child, child: Child, scope: Scope): Child {
     if (dead !== null) return child
     const { process, health, readyAt } = state
     const back = enter(child, scope, { kind: 'running', process, cause: 'hung', health, readyAt })
-    return record(back, scope, 'recovered', 'answers again without a restart')
+    const told = record(back, scope, 'recovered', 'answers again without a restart')
+    return readyAt === null ? told : arm(told, scope, 'stable', scope.at + spec.stableAfter)
   }
   if (dead !== null && state.readyAt !== null) return endHung(child, scope, dead)
   if (state.readyAt === null && isReady(spec, state.health)) {
@@ -269,17 +268,16 @@ export function endHung(child: Child, scope: Scope, reason: string): Child {
 
 /** The life has been stable: half-open trials are over, and after ten clean minutes the backoff is forgotten. */
 export function becomeStable(child: Child, scope: Scope): Child {
-  if (child.state.kind !== 'running') return child
+  if (child.state.kind !== 'running' || child.state.readyAt === null) return child
   const { counters } = child
-  const clean = child.state.readyAt !== null && scope.at - child.state.readyAt >= CLEAN_MS
+  const clean = scope.at - child.state.readyAt >= CLEAN_MS
   const next = {
     ...counters,
     trial: 'none' as const,
     failedMs: 0,
     fatalMs: 0,
     n: clean ? 0 : counters.n,
-    ends: clean || counters.trial !== 'none' ? [] : counters.ends,
   }
   const stable = { ...child, counters: next }
-  return clean || counters.n === 0 ? stable : arm(stable, scope, 'stable', (child.state.readyAt ?? scope.at) + CLEAN_MS)
+  return clean || counters.n === 0 ? stable : arm(stable, scope, 'stable', child.state.readyAt + CLEAN_MS)
 }

@@ -41,6 +41,7 @@ export function step(mesh: Mesh, event: Event): Stepped {
   const changes: Changes = new Map()
   apply(scope, changes, event)
   forgetRemoved(scope, changes)
+  followSpecs(mesh, changes)
   if (mesh.wanted === 'down' && ![...mesh.children.values()].some(hasProcess)) scope.effects.push({ kind: 'end' })
   return { effects: scope.effects, changes }
 }
@@ -114,14 +115,22 @@ function wantAgain(old: Child): Child {
 }
 
 function takeSpec(old: Child, spec: Child['spec'], hash: string): Child {
-  if (hasProcess(old)) return { ...old, removed: false, pendingStop: null, nextSpec: { spec, hash } }
+  if (hasProcess(old) || old.state.kind === 'unknown') return { ...old, removed: false, pendingStop: null, nextSpec: { spec, hash } }
   return { ...old, removed: false, spec, specHash: hash, nextSpec: null, warnings: {} }
 }
 
+/** States that a change of the declaration reaches as a restart; in the others it is like a start. */
 const eventOfChange = (child: Child | undefined) =>
-  child && hasProcess(child)
+  child && (hasProcess(child) || child.state.kind === 'checking' || child.state.kind === 'observing')
     ? ({ kind: 'restart-asked', cause: 'config', now: false } as const)
     : ({ kind: 'start-asked' } as const)
+
+/** A new spec has come into force: who needs whom may be different. */
+function followSpecs(mesh: Mesh, changes: Changes): void {
+  for (const [name, before] of changes) {
+    if (before && before.spec !== mesh.children.get(name)?.spec) return refreshTree(mesh)
+  }
+}
 
 /** A removed service whose process is gone leaves the tree. */
 function forgetRemoved(scope: Scope, changes: Changes): void {

@@ -89,10 +89,14 @@ export function put(mesh: Mesh, changes: Changes, child: Child): void {
   mesh.children.set(child.name, child)
 }
 
+/** A fact that moves the tree more often than this has met a fault of ours; dying is better than a loop. */
+const MAX_ROUNDS = 100_000
+
 /** Tells one child one fact, then lets the tree follow until nothing moves. */
 export function tell(scope: Scope, changes: Changes, name: string, event: ChildEvent): void {
   const queue: { name: string; event: ChildEvent | null }[] = [{ name, event }]
-  for (let item = queue.shift(); item; item = queue.shift()) {
+  for (let item = queue.shift(), rounds = 0; item; item = queue.shift(), rounds++) {
+    if (rounds > MAX_ROUNDS) throw new Error(`the tree does not come to rest after ${event.kind} of ${name}`)
     const before = scope.mesh.children.get(item.name)
     if (!before) continue
     const after = item.event ? stepChild(before, item.event, scope) : before
@@ -111,23 +115,30 @@ function follow(scope: Scope, changes: Changes, before: Child, after: Child, for
       put(mesh, changes, { ...after, pendingStop: { cause: stopCause(after, mesh), now: false } })
     }
   } else if (stop) queue.push({ name: after.name, event: stop })
+  else if (after.nextSpec && ALIVE.has(after.state.kind)) {
+    queue.push({ name: after.name, event: { kind: 'restart-asked', cause: 'config', now: false } })
+  }
+  if (!hasProcess(after) || isWanted(after, scope)) pokeNeeds(mesh, after, queue)
   if (before === after && !forced) return
   if (before.state.kind !== after.state.kind || isUp(before) !== isUp(after)) {
     for (const dependent of mesh.dependents.get(after.name) ?? []) {
       if (mesh.children.get(dependent)?.state.kind === 'waiting') queue.push({ name: dependent, event: { kind: 'needs-changed' } })
     }
   }
-  if (hasProcess(before) && !hasProcess(after)) {
-    for (const need of after.spec.needs) {
-      if (mesh.children.get(need.service)?.pendingStop) queue.push({ name: need.service, event: null })
-    }
-  }
   if (!isUp(before) && isUp(after)) propagateRestart(scope, before, after, queue)
+}
+
+/** A need whose stop waited for this child, which is gone or stays: it looks again. */
+function pokeNeeds(mesh: Mesh, child: Child, queue: Queue): void {
+  for (const need of child.spec.needs) {
+    const target = mesh.children.get(need.service)
+    if (target?.pendingStop && ALIVE.has(target.state.kind)) queue.push({ name: need.service, event: null })
+  }
 }
 
 /** `restart: true` on a need: a dependent is restarted after an unplanned restart of what it needs. */
 function propagateRestart({ mesh }: Scope, before: Child, after: Child, queue: Queue): void {
-  if (before.state.kind !== 'starting' || after.state.kind !== 'running') return
+  if (after.state.kind !== 'running' || (before.state.kind !== 'starting' && !isLate(before))) return
   if (after.state.cause !== 'crash' && after.state.cause !== 'hung') return
   for (const name of mesh.dependents.get(after.name) ?? []) {
     const dependent = mesh.children.get(name)
@@ -137,6 +148,10 @@ function propagateRestart({ mesh }: Scope, before: Child, after: Child, queue: Q
   }
 }
 
+/** True for a life that has not been ready yet although its start budget is over. */
+const isLate = ({ state }: Child) => state.kind === 'running' && state.readyAt === null
+
+const ALIVE = new Set(['starting', 'running', 'hung'])
 const RESTS = new Set(['idle', 'stopping', 'sweeping', 'spawning', 'adopting', 'unknown'])
 
 /** The stop that is due for a child that is not wanted: now, later (dependents still run), or none. */

@@ -55,7 +55,7 @@ const flag = { type: 'boolean', default: false }
 const name = { type: 'string' }
 
 /** Serves the control API on a Unix socket. A socket file that is there is stale: the caller holds the lock. */
-export async function serveControl(socket: string, control: Control): Promise<{ close(): Promise<void> }> {
+export async function serveControl(socket: string, control: Control): Promise<void> {
   const server = newServer()
   server.get('/status', (_, reply) => reply.header('content-type', 'application/json').send(JSON.stringify(control.status())))
   server.get('/version', () => control.version())
@@ -88,7 +88,6 @@ export async function serveControl(socket: string, control: Control): Promise<{ 
     process.umask(mask)
   }
   chmodSync(socket, 0o600)
-  return { close: () => server.close() }
 }
 
 async function sendMetrics(control: Control, reply: FastifyReply): Promise<void> {
@@ -127,8 +126,8 @@ async function sendEvents(control: Control, query: Record<string, string>, reply
 
 const LOOPBACK_HOST = /^(127\.0\.0\.1|localhost|\[::1\])(:\d+)?$/
 
-/** Serves /metrics on 127.0.0.1. Throws port-in-use. */
-export async function serveMetrics(port: number, control: Control): Promise<{ port: number; close(): Promise<void> }> {
+/** Serves /metrics on 127.0.0.1 and says the port. Throws port-in-use. */
+export async function serveMetrics(port: number, control: Control): Promise<number> {
   const server = newServer()
   server.addHook('onRequest', async (request, reply) => {
     const isOurs = LOOPBACK_HOST.test(request.headers.host ?? '') && request.headers.origin === undefined
@@ -142,5 +141,5 @@ export async function serveMetrics(port: number, control: Control): Promise<{ po
     throw new PaiosError('port-in-use', `metrics are not served: port ${port} is in use; choose another with \`metrics: { port: … }\``)
   }
   const address = server.server.address()
-  return { port: typeof address === 'object' && address ? address.port : port, close: () => server.close() }
+  return typeof address === 'object' && address ? address.port : port
 }

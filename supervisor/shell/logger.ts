@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import type { Logger as Pino } from 'pino'
 
 type Level = 'info' | 'warn' | 'error'
-type Line = { level: Level; text: string; data: Record<string, unknown> }
+type Line = { time: string; level: Level; text: string; data: Record<string, unknown> }
 
 export type Logger = {
   info(text: string, data?: Record<string, unknown>): void
@@ -24,10 +24,10 @@ export function createLogger(logs: string, redact: (text: string) => string): Lo
   const kept: Line[] = []
   let pino: Pino | null = null
   const write = (line: Line) => {
-    if (pino) pino[line.level](line.data, line.text)
+    if (pino) pino[line.level]({ time: line.time, ...line.data }, line.text)
     else kept.push(line)
   }
-  const at = (level: Level) => (text: string, data: Record<string, unknown> = {}) => write({ level, text, data })
+  const at = (level: Level) => (text: string, data: Record<string, unknown> = {}) => write({ time: new Date().toISOString(), level, text, data })
   return {
     info: at('info'),
     warn: at('warn'),
@@ -39,11 +39,13 @@ export function createLogger(logs: string, redact: (text: string) => string): Lo
       // A log that cannot be written (a full disk) must not end the supervisor.
       file.on('error', () => undefined)
       const streams = multistream([{ stream: file }, ...(toTerminal ? [{ stream: process.stderr }] : [])])
-      pino = create({ base: null, timestamp: () => `,"time":"${new Date().toISOString()}"`, hooks: { streamWrite: redact } }, streams)
+      pino = create({ base: null, timestamp: false, hooks: { streamWrite: redact } }, streams)
       for (const line of kept.splice(0)) write(line)
     },
     flush() {
-      for (const { level, text, data } of kept.splice(0)) process.stderr.write(redact(`${JSON.stringify({ level, ...data, msg: text })}\n`))
+      for (const { time, level, text, data } of kept.splice(0)) {
+        process.stderr.write(redact(`${JSON.stringify({ level, time, ...data, msg: text })}\n`))
+      }
     },
   }
 }

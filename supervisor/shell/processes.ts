@@ -19,6 +19,8 @@ import { expandHome, MissingSecret, type Secrets } from './secrets.ts'
 
 /** An adopted process is looked for this often. */
 const POLL_MS = 1_000
+/** Once an adopted process was signalled its end is looked for this often. */
+const ENDING_POLL_MS = 10
 /** Every so many looks its identity is compared, too; kill(pid, 0) alone takes a reused pid or a zombie for it. */
 const FULL_LOOK = 10
 /** execa hands over the whole environment and kills children at exit unless told otherwise. */
@@ -31,6 +33,7 @@ type Live = {
   readonly pipes: Pipes | null
   isChild: boolean
   endWatch: (() => void) | null
+  isEnding: boolean
 }
 
 export type Tell = (service: string, event: ChildEvent) => void
@@ -116,7 +119,7 @@ export function openProcesses({ table, secrets, logs, tell }: ProcessesOptions) 
       adopted: false,
     }
     const pipes = child.stdin && child.stdout ? openPipes(child.stdin, child.stdout, logPathOf(logs, service)) : null
-    const known: Live = { process, generation, pipes, isChild: true, endWatch: null }
+    const known: Live = { process, generation, pipes, isChild: true, endWatch: null, isEnding: false }
     live.set(service, known)
     knownPids.add(pid)
     child.once('exit', (code, signal) => {
@@ -134,8 +137,21 @@ export function openProcesses({ table, secrets, logs, tell }: ProcessesOptions) 
     return identify(table, process.run, process.identity, logPathOf(logs, service)).kind === 'same'
   }
 
+  /** An adopted process that was told to end: nobody tells us when it does, so look closely. */
+  function expectEnd(service: string): void {
+    const entry = live.get(service)
+    if (!entry?.process.adopted || entry.isEnding) return
+    entry.isEnding = true
+    const timer = setInterval(() => {
+      if (live.get(service) === entry && isSame(table, entry.process)) return
+      clearInterval(timer)
+      ended(service, entry, null, null)
+    }, ENDING_POLL_MS)
+  }
+
   function signal(service: string, process: Process, name: NodeJS.Signals, to: 'process' | 'group' | 'tree'): void {
     if (!isProven(service, process)) return
+    expectEnd(service)
     const { pid } = process.identity
     if (to === 'tree') {
       descendants.signalTree(service, process, name)
@@ -165,7 +181,7 @@ export function openProcesses({ table, secrets, logs, tell }: ProcessesOptions) 
     signal,
     /** Follows a process that an earlier supervisor started. */
     adopt(service: string, generation: number, process: Process): void {
-      live.set(service, { process, generation, pipes: null, isChild: false, endWatch: null })
+      live.set(service, { process, generation, pipes: null, isChild: false, endWatch: null, isEnding: false })
       knownPids.add(process.identity.pid)
     },
     closeStdin: (service: string) => live.get(service)?.pipes?.end(),

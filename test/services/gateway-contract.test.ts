@@ -99,6 +99,11 @@ async function check(
   }
 }
 
+async function endLife({ child, ended }: Life): Promise<void> {
+  if (child.exitCode === null && child.signalCode === null) process.kill(-(child.pid ?? 0), 'SIGKILL')
+  await ended
+}
+
 async function untilStarted(spec: ServiceSpec, life: Life, gw: GatewayHome): Promise<ProbeResult[]> {
   const seen: ProbeResult[] = []
   for (const deadline = Date.now() + START_LIMIT_MS; Date.now() < deadline; await wait(100)) {
@@ -136,10 +141,7 @@ function contract(title: string, isReal: boolean): void {
     })
 
     after(async () => {
-      if (life.child.exitCode === null && life.child.signalCode === null) {
-        process.kill(-(life.child.pid ?? 0), 'SIGKILL')
-        await life.ended
-      }
+      await endLife(life)
       await gw.remove()
     })
 
@@ -231,11 +233,12 @@ contract('the preset against the double of the gateway', false)
 contract('the preset against the real OpenClaw gateway', true)
 
 describe('the double of the gateway', () => {
-  it('blocks as a hung gateway does: it is connected to, answers nothing, and SIGTERM is lost', async () => {
+  it('blocks as a hung gateway does: it is connected to, answers nothing, and SIGTERM is lost', async (t) => {
     const gw = await gatewayHome()
     const control = join(gw.home, 'control.json')
     const spec = specOf('openclaw-gateway', { port: gw.port, program: fake }, gw.home)
     const life = startLife({ ...spec, env: { ...spec.env, FAKE_GATEWAY: control } }, gw, 'hung')
+    t.after(() => endLife(life).then(gw.remove))
     await untilStarted(spec, life, gw)
     await writeFile(control, '{"hang":true}')
     let live = await check(spec, 'live', life.target, gw)
@@ -244,17 +247,15 @@ describe('the double of the gateway', () => {
     life.child.kill('SIGTERM')
     assert.equal((await check(spec, 'live', life.target, gw)).kind, 'fail')
     assert.equal(life.child.exitCode, null)
-    life.child.kill('SIGKILL')
-    await life.ended
-    await gw.remove()
   })
 
-  it('drains slowly when it is told to, and then settles and leaves', async () => {
+  it('drains slowly when it is told to, and then settles and leaves', async (t) => {
     const gw = await gatewayHome()
     const control = join(gw.home, 'control.json')
     await writeFile(control, '{"stop":"slow","stopMs":300}')
     const spec = specOf('openclaw-gateway', { port: gw.port, program: fake }, gw.home)
     const life = startLife({ ...spec, env: { ...spec.env, FAKE_GATEWAY: control } }, gw, 'slow')
+    t.after(() => endLife(life).then(gw.remove))
     await untilStarted(spec, life, gw)
     life.child.kill('SIGTERM')
     await untilLogged(life, /draining active work/)
@@ -262,6 +263,5 @@ describe('the double of the gateway', () => {
     assert.ok(ready.kind === 'fail' && /gateway-draining/.test(ready.reason), JSON.stringify(ready))
     assert.deepEqual(await life.ended, [0, null])
     assert.match(life.log(), /drain settled/)
-    await gw.remove()
   })
 })

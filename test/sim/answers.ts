@@ -133,7 +133,7 @@ export class Answers {
       this.spawning.delete(key)
       const event = { kind: 'spawned', generation, identity: identityOf(proc), logOffset: 0 } as const
       world.dispatch({ kind: 'child', service, event })
-      if (!proc.isAlive) this.#reportExit(service, generation, { code: 1, signal: null })
+      if (proc.exit) this.#reportExit(service, generation, proc.exit)
       else if (dice.chance(0.002)) this.exit(proc, CODES.failure, null)
     })
   }
@@ -169,6 +169,7 @@ export class Answers {
   /** A process ends. */
   exit(proc: Proc, code: number | null, signal: string | null): void {
     if (!proc.isAlive) return
+    proc.exit = { code, signal }
     this.#world.processes.remove(proc)
     const { service, generation } = proc
     if (!proc.isLeader || !this.#watched.has(`${service}/${generation}`)) return
@@ -219,19 +220,27 @@ export class Answers {
       for (const proc of [...world.processes.of(service)]) {
         if (proc.run !== process.run) continue
         if (proc.stubbornUntil > world.at) {
-          proc.isNamed = true
+          this.#leave(proc)
           left.push(`pid ${proc.pid}`)
         } else world.processes.remove(proc)
       }
       return left
     }
     if (world.trouble(service).sweepUntil > world.at) {
-      for (const proc of world.processes.of(service)) if (!proc.isLeader) proc.isNamed = true
+      for (const proc of world.processes.of(service)) if (!proc.isLeader) this.#leave(proc)
       return
     }
     world.ours(world.latency(), () => {
       const event = { kind: 'swept', generation, left: sweepsAway() } as const
       world.dispatch({ kind: 'child', service, event })
+    })
+  }
+
+  /** What a sweep could not end is named; it ends by itself within the hour. */
+  #leave(proc: Proc): void {
+    proc.isNamed = true
+    this.#world.later(3_600_000, () => {
+      if (proc.isAlive) this.#world.processes.remove(proc)
     })
   }
 
@@ -254,7 +263,9 @@ export class Answers {
 
   #adopt({ service, generation, process }: Of<'adopt'>): void {
     this.#watched.add(`${service}/${generation}`)
-    if (!this.#world.processes.lifeOf(process)) this.#reportExit(service, generation, { code: null, signal: null })
+    const proc = this.#world.processes.lifeOf(process)
+    if (proc) proc.isLeader = true
+    else this.#reportExit(service, generation, { code: null, signal: null })
   }
 
   /** The supervisor's end of the pipes is gone: most programs notice and end. */

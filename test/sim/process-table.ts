@@ -1,5 +1,5 @@
 /** The fake kernel: pids that are used again, leaders, descendants that outlive them, signals that do not work. */
-import type { Identity, Process } from '../../supervisor/core/state.ts'
+import type { Exit, Identity, Process } from '../../supervisor/core/state.ts'
 import type { Dice } from './dice.ts'
 
 /** One process of the world. Times are awake milliseconds. */
@@ -10,10 +10,12 @@ export type Proc = {
   readonly service: string
   readonly run: string
   readonly generation: number
-  readonly isLeader: boolean
+  isLeader: boolean
   readonly ownsPipes: boolean
   readonly drainMs: number
   isAlive: boolean
+  /** How it ended; null while it lives. */
+  exit: Exit | null
   /** The supervisor has named it as left over: it may live on. */
   isNamed: boolean
   /** Startup and readiness pass from here on. */
@@ -30,7 +32,7 @@ export type Proc = {
 }
 
 /** Few pids, so that they are used again soon. */
-const PIDS = 300
+const PIDS = 2_000
 
 /** Every process there is; pids of strangers are only marked as taken. */
 export class ProcessTable {
@@ -67,11 +69,11 @@ export class ProcessTable {
   }
 
   /** Makes a process. */
-  add(over: Omit<Proc, 'pid' | 'start' | 'boot' | 'isAlive' | 'isNamed'>): Proc {
+  add(over: Omit<Proc, 'pid' | 'start' | 'boot' | 'isAlive' | 'isNamed' | 'exit'>): Proc {
     while (this.#byPid.has(this.#next)) this.#next = 100 + ((this.#next - 99) % PIDS)
     const pid = this.#next
     this.#next = 100 + ((pid - 99) % PIDS)
-    const proc: Proc = { ...over, pid, start: String(this.#start++), boot: this.boot, isAlive: true, isNamed: false }
+    const proc: Proc = { ...over, pid, start: String(this.#start++), boot: this.boot, isAlive: true, isNamed: false, exit: null }
     this.#byPid.set(pid, proc)
     ;(this.of(over.service) as Set<Proc>).add(proc)
     return proc

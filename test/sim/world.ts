@@ -77,7 +77,7 @@ export class World {
   steps = 0
   /** Number of the supervisor's life; null while there is none. */
   life: number | null = null
-  #lives = 0
+  lives = 0
   mesh: Mesh
   /** The journal: the last saved record of every service, and whether the mesh is to be up. */
   rows = new Map<string, Child>()
@@ -165,7 +165,7 @@ export class World {
   /** A new supervisor: the rows, then the document unless the mesh is to be down. */
   startSupervisor(): void {
     if (this.life !== null) return
-    this.life = ++this.#lives
+    this.life = ++this.lives
     const word = () => this.dice.between(1, 0x7fff_ffff)
     this.mesh = this.core.emptyMesh(this.#nextEventId, [word(), word(), word(), word()])
     this.tell(`-- supervisor ${this.life} begins, the mesh is wanted ${this.wanted}`)
@@ -230,15 +230,16 @@ export class World {
     this.#nextEventId = this.mesh.nextEventId
     for (const effect of stepped.effects) if (effect.kind === 'record') this.tell(`${effect.subject}: ${effect.text}`)
     this.checkers.after(event, stepped)
+    if (fact.kind === 'recovered') this.checkers.rebuilt(fact.rows)
     const crash = this.#crash
     this.#crash = null
     if (crash?.isBeforeSave) return this.crash()
     this.#save(stepped.changes.keys(), stepped.effects)
-    this.checkers.saved()
+    this.checkers.saved(event, stepped)
     const performed = crash ? stepped.effects.slice(0, crash.performed) : stepped.effects
     for (const effect of performed) this.answers.perform(effect)
     if (crash) return this.crash()
-    this.checkers.performed()
+    if (fact.kind !== 'recovered') this.checkers.performed()
     if (stepped.effects.some((effect) => effect.kind === 'end')) this.#end()
   }
 

@@ -1,0 +1,373 @@
+/**
+ * What must hold after every step, computed from the world and the records and not with the core's own rules.
+ * A broken promise is thrown as a Violation; the seed that led to it replays it.
+ */
+import { isDeepStrictEqual } from 'node:util'
+import type { Effect } from '../../supervisor/core/effect.ts'
+import type { Event, Row } from '../../supervisor/core/event.ts'
+import type { Child, Process } from '../../supervisor/core/state.ts'
+import type { Stepped } from '../../supervisor/core/step.ts'
+import { isBusy, isReadyNow, isUnwanted, owesNothing, unmet } from './rules.ts'
+import type { World } from './world.ts'
+
+/** A promise that was broken. */
+export class Violation extends Error {}
+
+/** An effect list longer than this for one fact is out of proportion. */
+const MAX_EFFECTS_PER_CHILD = 30
+
+/** Timers that may be armed in a state; `unstop` may be armed in any. */
+const TIMERS: Record<Child['state']['kind'], readonly string[]> = {
+  idle: [],
+  waiting: [],
+  checking: ['preflight'],
+  spawning: [],
+  starting: ['budget'],
+  running: ['stable'],
+  hung: ['retry'],
+  stopping: ['step'],
+  sweeping: ['sweep'],
+  backoff: ['backoff'],
+  blocked: ['retry'],
+  failed: ['retry'],
+  absent: ['retry'],
+  missing: ['retry'],
+  adopting: [],
+  unknown: ['retry'],
+  observing: [],
+}
+/** States that nothing but their timer leads out of. */
+const NEEDS_TIMER = new Set(['checking', 'hung', 'stopping', 'sweeping', 'backoff', 'blocked', 'failed', 'absent', 'missing', 'unknown'])
+
+type Budget = { endedAt: number | null; restarts: number[] }
+
+export class Checkers {
+  readonly #world: World
+  #isStale = false
+  /** Services that an operator stopped, whatever the core says. */
+  readonly #stopped = new Set<string>()
+  readonly #budgets = new Map<string, Budget>()
+  readonly #kills = new Map<string, { generation: number; at: number }[]>()
+  /** Recorded processes that turned out to be another's or not provable: never to be signalled. */
+  readonly #untouchable = new Map<string, string>()
+
+  constructor(world: World) {
+    this.#world = world
+  }
+
+  #fail(text: string): never {
+    throw new Violation(text)
+  }
+
+  /** A new supervisor. */
+  begin(): void {
+    this.#untouchable.clear()
+  }
+
+  before(event: Event): void {
+    this.#isStale = event.kind === 'child' && this.#isStaleFact(event)
+  }
+
+  #isStaleFact({ service, event }: Extract<Event, { kind: 'child' }>): boolean {
+    const child = this.#world.mesh.children.get(service)
+    if (!child) return true
+    switch (event.kind) {
+      case 'timer-fired':
+        return child.timers[event.timer]?.token !== event.token
+      case 'preflight-reported':
+        return child.state.kind !== 'checking' || child.state.attempt !== event.attempt
+      case 'spawned':
+      case 'spawn-failed':
+      case 'exited':
+      case 'swept':
+      case 'probe-reported':
+      case 'log-seen':
+        return child.generation !== event.generation
+      default:
+        return false
+    }
+  }
+
+  /** Right after the step: what holds of the effects and the new records, even if the supervisor dies now. */
+  after(event: Event, { effects, changes }: Stepped): void {
+    const { children } = this.#world.mesh
+    if (this.#isStale && (changes.size > 0 || effects.some((effect) => effect.kind !== 'end'))) {
+      const fact = event.kind === 'child' ? `${event.service} ${event.event.kind}` : event.kind
+      this.#fail(`a stale fact was obeyed: ${fact}`)
+    }
+    if (effects.length > MAX_EFFECTS_PER_CHILD * (children.size + 1)) this.#fail(`${effects.length} effects of one fact`)
+    for (const effect of effects) {
+      if (effect.kind === 'spawn') this.#checkSpawn(effect)
+      if (effect.kind === 'signal') this.#checkSignal(effect)
+    }
+    for (const [name, before] of changes) {
+      const child = children.get(name)
+      if (!child) continue
+      if (before) this.#checkDesired(event, before, child)
+      this.#checkStopOrder(before, child)
+    }
+    if (event.kind === 'child' && event.event.kind === 'identified') this.#noteVerdict(event.service, event.event)
+  }
+
+  #checkSpawn({ service, run, generation }: Extract<Effect, { kind: 'spawn' }>): void {
+    const child = this.#world.mesh.children.get(service)
+    if (child?.state.kind !== 'spawning' || child.state.run !== run || child.generation !== generation) {
+      return this.#fail(`${service}: a start without its intent in the record`)
+    }
+    for (const proc of this.#world.processes.of(service)) {
+      if (proc.isLeader) this.#fail(`${service}: a second process, pid ${proc.pid} of generation ${proc.generation} still lives`)
+      if (!proc.isNamed) this.#fail(`${service}: started while pid ${proc.pid}, left by generation ${proc.generation}, lives unnamed`)
+    }
+    if (this.#stopped.has(service) && child.desired.kind === 'stopped') this.#fail(`${service}: started although the operator stopped it`)
+    if (!child.spec.enabled || child.removed) this.#fail(`${service}: started although it is disabled or removed`)
+    if (this.#world.mesh.wanted === 'down') this.#fail(`${service}: started while the mesh is down`)
+    const missing = unmet(child, this.#world.mesh)
+    if (missing.length > 0) this.#fail(`${service}: started although it needs ${missing.join(', ')}`)
+  }
+
+  #checkSignal({ service, process, generation }: Extract<Effect, { kind: 'signal' }>): void {
+    const child = this.#world.mesh.children.get(service)
+    if (!child || child.generation !== generation || child.state.kind !== 'stopping') {
+      return this.#fail(`${service}: a signal outside of a stop`)
+    }
+    const why = this.#untouchable.get(process.run)
+    if (why) this.#fail(`${service}: a signal to a process whose identity is ${why}`)
+    const found = this.#world.processes.find(process.identity)
+    if (found !== null && found !== 'stranger' && (found.service !== service || found.run !== process.run)) {
+      this.#fail(`${service}: a signal to pid ${found.pid} of ${found.service}`)
+    }
+  }
+
+  #noteVerdict(service: string, { run, verdict }: { run: string; verdict: { kind: string } }): void {
+    if (verdict.kind === 'foreign' || verdict.kind === 'unknown') this.#untouchable.set(run, `${verdict.kind} (${service})`)
+    else this.#untouchable.delete(run)
+  }
+
+  #checkDesired(event: Event, before: Child, child: Child): void {
+    if (before.desired === child.desired || isDeepStrictEqual(before.desired, child.desired)) return
+    const isTimed = event.kind === 'child' && event.event.kind === 'timer-fired' && event.event.timer === 'unstop'
+    if (event.kind !== 'operator-asked' && !isTimed) this.#fail(`${child.name}: ${event.kind} changed what the operator wants`)
+  }
+
+  /** A stop for good begins only when no dependent that goes down too still has its process. */
+  #checkStopOrder(before: Child | undefined, child: Child): void {
+    if (child.state.kind !== 'stopping' || child.state.then !== 'stop') return
+    if (before === undefined || (before.state.kind !== 'running' && before.state.kind !== 'starting' && before.state.kind !== 'hung')) return
+    for (const other of this.#world.mesh.children.values()) {
+      if (!other.spec.needs.some((need) => need.service === child.name)) continue
+      if (isUnwanted(other, this.#world.mesh) && isBusy(other)) {
+        this.#fail(`${child.name}: stopped before ${other.name} (${other.state.kind}), which needs it and goes down too`)
+      }
+    }
+  }
+
+  /** The step's rows are in the journal: now they count. */
+  saved(event: Event, { effects, changes }: Stepped): void {
+    const { mesh, rows } = this.#world
+    if (rows.size !== mesh.children.size) this.#fail('the journal has rows that the mesh has not, or the other way round')
+    for (const child of mesh.children.values()) {
+      if (rows.get(child.name) !== child) this.#fail(`${child.name}: changed without its row being saved`)
+    }
+    this.#followOperator(event, effects)
+    for (const [name, before] of changes) {
+      const child = mesh.children.get(name)
+      if (!child) {
+        this.#stopped.delete(name)
+        this.#budgets.delete(name)
+      } else if (before) this.#followBudget(event, before, child)
+    }
+    for (const effect of effects) {
+      if (effect.kind === 'spawn') this.#countRestart(effect.service)
+      if (effect.kind === 'signal' && effect.signal === 'SIGKILL') this.#countKill(effect.service, effect.generation)
+    }
+    for (const child of mesh.children.values()) {
+      if (this.#stopped.has(child.name) !== (child.desired.kind === 'stopped')) {
+        this.#fail(`${child.name}: wanted ${child.desired.kind}, which is not the operator's last word`)
+      }
+    }
+  }
+
+  #followOperator(event: Event, effects: readonly Effect[]): void {
+    if (event.kind === 'child' && event.event.kind === 'timer-fired' && event.event.timer === 'unstop' && !this.#isStale) {
+      this.#stopped.delete(event.service)
+      this.#budgets.delete(event.service)
+    }
+    if (event.kind !== 'operator-asked') return
+    const answers = effects.filter((effect) => effect.kind === 'reply' || effect.kind === 'refuse')
+    const [answer] = answers
+    if (answers.length !== 1 || !answer) return this.#fail(`${answers.length} answers to one command`)
+    if (answer.kind === 'refuse' || event.command.kind === 'down') return
+    for (const name of answer.names) {
+      if (event.command.kind === 'stop') this.#stopped.add(name)
+      else {
+        this.#stopped.delete(name)
+        this.#budgets.delete(name)
+      }
+    }
+  }
+
+  #budget(service: string): Budget {
+    let budget = this.#budgets.get(service)
+    if (!budget) {
+      budget = { endedAt: null, restarts: [] }
+      this.#budgets.set(service, budget)
+    }
+    return budget
+  }
+
+  /** Notes the ends that nobody asked for. Giving up, a fatal exit and a new declaration begin a new account. */
+  #followBudget({ at, ...event }: Event, before: Child, child: Child): void {
+    const { state } = child
+    const isNew = before.specHash !== child.specHash || before.nextSpec?.hash !== child.nextSpec?.hash
+    if (isNew || state.kind === 'failed') this.#budgets.delete(child.name)
+    else if (state.kind === 'sweeping' && before.state.kind !== 'sweeping') {
+      if (state.then === 'retry' && state.ending.class !== 'planned' && state.ending.class !== 'fatal') {
+        this.#budget(child.name).endedAt ??= at
+      }
+    } else if (event.kind === 'child' && event.event.kind === 'spawn-failed' && !event.event.permanent) {
+      this.#budget(child.name).endedAt = at
+    }
+  }
+
+  #countRestart(service: string): void {
+    const budget = this.#budget(service)
+    const intensity = this.#world.mesh.children.get(service)?.spec.intensity
+    const { endedAt } = budget
+    if (endedAt === null || !intensity) return
+    budget.endedAt = null
+    budget.restarts = [...budget.restarts.filter((at) => at > endedAt - intensity.within), endedAt]
+    if (budget.restarts.length > intensity.max) {
+      this.#fail(`${service}: ${budget.restarts.length} restarts in ${intensity.within} ms, the limit is ${intensity.max}`)
+    }
+  }
+
+  /** Kills by the supervisor's own decision: of a hung process, or of one that did not start in time. */
+  #countKill(service: string, generation: number): void {
+    const child = this.#world.mesh.children.get(service)
+    const limit = child?.spec.killLimit
+    if (!limit || child.state.kind !== 'stopping') return
+    if (child.state.cause !== 'hung' && child.state.cause !== 'start-timeout') return
+    const { at } = this.#world
+    const kills = (this.#kills.get(service) ?? []).filter((kill) => kill.at > at - limit.within)
+    if (!kills.some((kill) => kill.generation === generation)) kills.push({ generation, at })
+    this.#kills.set(service, kills)
+    if (kills.length > limit.max) this.#fail(`${service}: ${kills.length} kills in ${limit.within} ms, the limit is ${limit.max}`)
+  }
+
+  /** The step's effects are under way: nothing may be stuck. */
+  performed(): void {
+    for (const child of this.#world.mesh.children.values()) {
+      this.#checkTimers(child)
+      this.#checkProgress(child)
+    }
+  }
+
+  #checkTimers(child: Child): void {
+    const armed = this.#world.answers.timers.get(child.name)
+    const allowed = TIMERS[child.state.kind]
+    let count = 0
+    for (const timer in child.timers) {
+      count++
+      const token = child.timers[timer as keyof Child['timers']]?.token
+      if (armed?.get(timer) !== token) this.#fail(`${child.name}: its ${timer} timer is in the record but not set`)
+      if (timer !== 'unstop' && !allowed.includes(timer)) this.#fail(`${child.name}: a ${timer} timer in ${child.state.kind}`)
+    }
+    if ((armed?.size ?? 0) !== count) this.#fail(`${child.name}: a timer is set that the record does not know`)
+    if (NEEDS_TIMER.has(child.state.kind) && !allowed.some((timer) => timer in child.timers)) {
+      this.#fail(`${child.name}: stuck in ${child.state.kind}, without its timer`)
+    }
+  }
+
+  #checkProgress(child: Child): void {
+    const { state, name } = child
+    const { mesh, answers } = this.#world
+    const isWanted = !isUnwanted(child, mesh)
+    switch (state.kind) {
+      case 'idle':
+        if (isWanted && state.why !== 'completed' && state.why !== 'ended') this.#fail(`${name}: stuck, wanted but idle (${state.why})`)
+        return
+      case 'spawning':
+        if (!answers.spawning.has(`${name}/${child.generation}`)) this.#fail(`${name}: stuck in spawning, nobody starts it`)
+        return
+      case 'adopting':
+        if (!answers.identifying.has(`${name}/${state.run}`)) this.#fail(`${name}: stuck in adopting, nobody looks`)
+        return
+      case 'waiting':
+        if (isWanted && unmet(child, mesh).length === 0) this.#fail(`${name}: stuck in waiting, all its needs are met`)
+        break
+      case 'starting':
+      case 'running':
+      case 'hung':
+        this.#checkLife(child, state.process)
+        break
+      case 'stopping':
+      case 'sweeping':
+      case 'unknown':
+        return
+      default:
+    }
+    if (!isWanted && owesNothing(child, mesh)) this.#fail(`${name}: stuck in ${state.kind} although it is not wanted`)
+  }
+
+  #checkLife(child: Child, process: Process): void {
+    const { answers } = this.#world
+    const { name, state } = child
+    if (!answers.isBelievable(name, child.generation, process)) this.#fail(`${name}: ${state.kind} without a process, and nobody will say so`)
+    if (state.kind === 'starting' && !child.timers.budget) this.#fail(`${name}: starting without a budget`)
+    const isGated = child.spec.probes.some((probe) => probe.role === 'readiness' || probe.role === 'liveness')
+    if (isGated && !answers.isProbed(name)) this.#fail(`${name}: ${state.kind}, but its probes are closed`)
+    if (child.nextSpec && !isUnwanted(child, this.#world.mesh)) this.#fail(`${name}: runs on although its declaration changed`)
+  }
+
+  /** What the journal gives back is what was put in. */
+  replay(rows: readonly Row[]): void {
+    for (const { child } of rows) {
+      if (!isDeepStrictEqual(child, this.#world.rows.get(child.name))) this.#fail(`${child.name}: its row does not replay`)
+    }
+  }
+
+  /** Right after `recovered`: the children are those of the rows, but for what a new supervisor must find out. */
+  rebuilt(rows: readonly Row[]): void {
+    for (const { child } of rows) {
+      const now = this.#world.mesh.children.get(child.name)
+      if (!now) continue
+      const same = ['spec', 'desired', 'generation', 'counters', 'seen', 'removed', 'lastEnding', 'leftovers', 'since'] as const
+      for (const field of same) {
+        if (!isDeepStrictEqual(now[field], child[field])) this.#fail(`${child.name}: ${field} is not as recorded after recovery`)
+      }
+      if (isBusy(child) && now.state.kind !== 'adopting') this.#fail(`${child.name}: ${child.state.kind} became ${now.state.kind} unseen`)
+    }
+  }
+
+  /** `end`: nothing of ours lives, but what was named or cannot be proven. */
+  ended(): void {
+    for (const proc of this.#world.processes.all()) {
+      const state = this.#world.mesh.children.get(proc.service)?.state
+      if (proc.isNamed || (state?.kind === 'unknown' && state.run === proc.run)) continue
+      this.#fail(`${proc.service}: pid ${proc.pid} outlives \`down\``)
+    }
+  }
+
+  /** Long after the last fault: what is wanted and can be up, is up. */
+  converged(): void {
+    const { mesh, plan } = this.#world
+    for (const child of mesh.children.values()) {
+      const { state, name } = child
+      const declared = plan.specs.find(({ spec }) => spec.name === name)
+      if (child.removed || !declared) this.#fail(`${name}: is not declared and still there (${state.kind})`)
+      if (declared?.hash !== child.specHash) this.#fail(`${name}: runs an old declaration`)
+      if (isUnwanted(child, mesh)) {
+        if (state.kind !== 'idle') this.#fail(`${name}: not wanted, yet ${state.kind}`)
+        continue
+      }
+      const isOver = state.kind === 'idle' && (state.why === 'completed' || state.why === 'ended')
+      const isHeld = state.kind === 'waiting' && unmet(child, mesh).length > 0
+      if (!isOver && !isHeld && !isReadyNow(child)) this.#fail(`${name}: wanted and possible, yet ${state.kind}`)
+    }
+    for (const proc of this.#world.processes.all()) {
+      const child = mesh.children.get(proc.service)
+      const isTheirs = child && 'process' in child.state && child.state.process.run === proc.run
+      if (!proc.isNamed && !isTheirs) this.#fail(`${proc.service}: pid ${proc.pid} belongs to no life`)
+    }
+  }
+}

@@ -1,0 +1,48 @@
+/** The rules of the semantics, said a second time and apart from the core, for the checkers. */
+import type { Child, Mesh } from '../../supervisor/core/state.ts'
+
+/** True if the child has, may have, or is just getting a process. */
+export function isBusy({ state }: Child): boolean {
+  return 'process' in state || state.kind === 'spawning' || state.kind === 'adopting'
+}
+
+/** True if the child is not to run: its operator, the mesh or the document says so. */
+export function isUnwanted(child: Child, mesh: Mesh): boolean {
+  return mesh.wanted === 'down' || child.desired.kind === 'stopped' || child.removed || !child.spec.enabled
+}
+
+/** True if the child runs and every readiness probe's verdict is pass. */
+export function isReadyNow(child: Child): boolean {
+  const { state } = child
+  if (state.kind !== 'running' && state.kind !== 'observing') return false
+  for (const probe of child.spec.probes) {
+    if (probe.role === 'readiness' && state.health[probe.name ?? `${probe.kind}-readiness`]?.verdict !== 'pass') return false
+  }
+  return true
+}
+
+/** The names of the needs that are not met. */
+export function unmet(child: Child, mesh: Mesh): string[] {
+  const names: string[] = []
+  for (const { service, until } of child.spec.needs) {
+    const target = mesh.children.get(service)
+    const kind = target?.state.kind
+    const isMet =
+      until === 'ready'
+        ? target !== undefined && isReadyNow(target)
+        : until === 'started'
+          ? kind === 'starting' || kind === 'running' || kind === 'observing'
+          : target?.state.kind === 'idle' && target.state.why === 'completed'
+    if (!isMet) names.push(service)
+  }
+  return names
+}
+
+/** True if nothing that goes down before the child still runs, so that its own stop is due. */
+export function owesNothing(child: Child, mesh: Mesh): boolean {
+  for (const other of mesh.children.values()) {
+    if (other === child || !other.spec.needs.some((need) => need.service === child.name)) continue
+    if (isBusy(other) && (isUnwanted(other, mesh) || other.pendingStop !== null)) return false
+  }
+  return true
+}
