@@ -11,10 +11,15 @@ export type Preset<Id extends string = string, Shape extends z.ZodRawShape = z.Z
   /** One line for `paios schema` and the docs. */
   readonly summary: string
   readonly settings: Shape
-  readonly spec: (settings: z.output<z.ZodObject<Shape>>, context: PresetContext) => Omit<ServiceSpecInput, 'name' | 'preset'>
+  readonly spec: (
+    settings: z.output<z.ZodObject<Shape>>,
+    context: PresetContext,
+  ) => Omit<ServiceSpecInput, 'name' | 'preset'>
 }
 
 /** Declares a preset. */
-export function defineService<const Id extends string, Shape extends z.ZodRawShape>(preset: Preset<Id, Shape>): Preset<Id, Shape> {
+export function defineService<const Id extends string, Shape extends z.ZodRawShape>(
+  preset: Preset<Id, Shape>,
+): Preset<Id, Shape> {
   return preset
 }

@@ -39,7 +39,11 @@ const signalName = z.enum(['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 
 
 /** One step of a stop. SIGKILL of the whole tree always follows the last one. */
 export const stopStep = z.discriminatedUnion('step', [
-  z.strictObject({ step: z.literal('signal'), signal: signalName, to: z.enum(['process', 'group']).default('group') }),
+  z.strictObject({
+    step: z.literal('signal'),
+    signal: signalName,
+    to: z.enum(['process', 'group']).default('group'),
+  }),
   z.strictObject({ step: z.literal('close-stdin') }),
   z.strictObject({ step: z.literal('wait-exit'), for: duration }),
   /** Waits for a line; if it does not come in time, goes straight to SIGKILL. */

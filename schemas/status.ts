@@ -70,7 +70,11 @@ export const status = z.strictObject({
   mesh: z.enum(['up', 'down']),
   keeper: z.enum(['running', 'gone', 'none']),
   metrics: z.string().nullable(),
-  document: z.strictObject({ path: z.string(), applied: z.string().nullable(), problem: z.string().nullable() }),
+  document: z.strictObject({
+    path: z.string(),
+    applied: z.string().nullable(),
+    problem: z.string().nullable(),
+  }),
   warnings: z.array(z.string()),
   services: z.array(serviceStatus),
 })

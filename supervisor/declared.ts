@@ -38,7 +38,11 @@ export async function readDeclared(home: Home): Promise<Declared> {
   const result = parseMesh(readDocument(home.document), { home: homedir(), presets })
   const { documentError, formatProblem } = await import('./document/problem.ts')
   if (!result.ok) throw documentError(home.document, result.problems)
-  return declare(result.mesh, null, result.mesh.warnings.map((warning) => formatProblem(home.document, warning)))
+  return declare(
+    result.mesh,
+    null,
+    result.mesh.warnings.map((warning) => formatProblem(home.document, warning)),
+  )
 }
 
 /**
@@ -62,7 +66,10 @@ export async function loadDeclared(home: Home, journal: Journal, isFresh: boolea
 /** run/boot.json: a document that `up` has validated a moment ago. It is used once, and only for the same bytes. */
 function takeHandOver(home: Home): Declared['mesh'] | null {
   try {
-    const { documentHash, mesh } = JSON.parse(readFileSync(home.boot, 'utf8')) as { documentHash: string; mesh: Declared['mesh'] }
+    const { documentHash, mesh } = JSON.parse(readFileSync(home.boot, 'utf8')) as {
+      documentHash: string
+      mesh: Declared['mesh']
+    }
     rmSync(home.boot, { force: true })
     return documentHash === hashOf(home.document) ? mesh : null
   } catch (error) {
@@ -75,7 +82,12 @@ const hashOf = (path: string) => createHash('sha256').update(readFileSync(path))
 
 /** What making this mesh the one in force would do. */
 export function planOf(mesh: Mesh, specs: Declared['specs']): Plan {
-  const plan = { start: [] as string[], restart: [] as string[], stop: [] as string[], unchanged: [] as string[] }
+  const plan = {
+    start: [] as string[],
+    restart: [] as string[],
+    stop: [] as string[],
+    unchanged: [] as string[],
+  }
   for (const { spec, hash } of specs) {
     const child = mesh.children.get(spec.name)
     if (!child) plan.start.push(spec.name)
@@ -100,10 +112,17 @@ export function documentState(home: Home, declared: Declared): Status['document'
     if (looked?.key !== key) {
       const when = new Date(mtimeMs).toISOString().slice(0, 16).replace('T', ' ')
       const isSame = hashOf(path) === declared.mesh.hash
-      looked = { key, problem: isSame ? null : `changed at ${when} UTC and not applied: \`paios check\`, then \`paios up\`` }
+      looked = {
+        key,
+        problem: isSame ? null : `changed at ${when} UTC and not applied: \`paios check\`, then \`paios up\``,
+      }
     }
     return { path, applied, problem: looked.problem }
   } catch (error) {
-    return { path, applied, problem: `cannot be read (${(error as NodeJS.ErrnoException).code}); what was applied runs on` }
+    return {
+      path,
+      applied,
+      problem: `cannot be read (${(error as NodeJS.ErrnoException).code}); what was applied runs on`,
+    }
   }
 }

@@ -48,9 +48,18 @@ async function supervise({ foreground, stopOnTerm }: MainOptions): Promise<numbe
   const finished = new Promise<number>((resolve) => {
     finish = resolve
   })
-  let beat = () => undefined as void
+  let beat: () => void = () => undefined
   const table = openProcessTable()
-  const supervisor = createSupervisor({ home, journal, left, secrets, table, logger, ended: () => finish(0), beat: () => beat() })
+  const supervisor = createSupervisor({
+    home,
+    journal,
+    left,
+    secrets,
+    table,
+    logger,
+    ended: () => finish(0),
+    beat: () => beat(),
+  })
   // A crash in the middle of `down` goes on going down; only an `up` ends that.
   const wanted = foreground || isHandedOver ? 'up' : left.wanted
   supervisor.post({ kind: 'recovered', rows: left.rows, wanted })
@@ -73,7 +82,12 @@ async function supervise({ foreground, stopOnTerm }: MainOptions): Promise<numbe
 
 const declaredFact = ({ specs, groups }: Declared): Fact => ({ kind: 'declared', specs, groups })
 
-function listenForSignals(supervisor: Supervisor, foreground: boolean, stopOnTerm: boolean, handOver: () => void): void {
+function listenForSignals(
+  supervisor: Supervisor,
+  foreground: boolean,
+  stopOnTerm: boolean,
+  handOver: () => void,
+): void {
   const down = () => void supervisor.ask({ kind: 'down' })
   process.on('SIGTERM', stopOnTerm ? down : handOver)
   process.on('SIGINT', foreground ? down : handOver)
@@ -181,7 +195,9 @@ function createControl(serving: Serving, state: ApiState, metrics: Control['metr
     async restart(name, { now }) {
       const { membersOf } = await import('./core/tree.ts')
       const names = membersOf(supervisor.mesh, name)
-      const found = await Promise.all(names.map(async (member) => [member, await supervisor.preflight(member)] as const))
+      const found = await Promise.all(
+        names.map(async (member) => [member, await supervisor.preflight(member)] as const),
+      )
       return supervisor.ask({ kind: 'restart', name, now, preflight: Object.fromEntries(found) })
     },
     metrics,

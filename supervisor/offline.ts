@@ -1,11 +1,11 @@
 /** A home without a supervisor: what the journal says, what still lives, and how to end it. */
 import type { Status } from '../schemas/status.ts'
+import { processOf } from './core/rest.ts'
 import { showService } from './core/snapshot.ts'
-import { processOf } from './core/stopping.ts'
 import type { Home } from './shell/home.ts'
 import { openJournal } from './shell/journal.ts'
-import { logPathOf } from './shell/log-file.ts'
 import { takeLock } from './shell/lock.ts'
+import { logPathOf } from './shell/log-file.ts'
 import { createLogger } from './shell/logger.ts'
 import { openProcessTable } from './shell/process-table.ts'
 import { identify } from './shell/proof.ts'
@@ -25,10 +25,19 @@ export function readOffline(home: Home): Status {
     const services = [...children.values()].map((child) => {
       const shown = showService(child, children, { ...view, logPath: logPathOf(home.logs, child.name) })
       const process = processOf(child)
-      const lives = process !== null && identify(table, process.run, process.identity, shown.logPath ?? '').kind === 'same'
-      if (lives) return { ...shown, reason: `unsupervised: pid ${process.identity.pid} still runs`, next: 'paios up' }
+      const lives =
+        process !== null &&
+        identify(table, process.run, process.identity, shown.logPath ?? '').kind === 'same'
+      if (lives)
+        return { ...shown, reason: `unsupervised: pid ${process.identity.pid} still runs`, next: 'paios up' }
       const state = process ? ('stopped' as const) : shown.state
-      return { ...shown, state, pid: null, ready: false, reason: process ? 'not running: there is no supervisor' : shown.reason }
+      return {
+        ...shown,
+        state,
+        pid: null,
+        ready: false,
+        reason: process ? 'not running: there is no supervisor' : shown.reason,
+      }
     })
     return {
       version: VERSION,
@@ -39,7 +48,11 @@ export function readOffline(home: Home): Status {
       keeper: 'none',
       metrics: null,
       document: { path: home.document, applied: null, problem: null },
-      warnings: [wanted === 'down' ? 'the mesh is down' : 'no supervisor runs: nothing is watched or restarted until `paios up`'],
+      warnings: [
+        wanted === 'down'
+          ? 'the mesh is down'
+          : 'no supervisor runs: nothing is watched or restarted until `paios up`',
+      ],
       services,
     }
   } finally {
@@ -60,7 +73,16 @@ export async function downOffline(home: Home): Promise<number> {
     ended = resolve
   })
   const table = openProcessTable()
-  const supervisor = createSupervisor({ home, journal, left, secrets, table, logger, ended, beat: () => undefined })
+  const supervisor = createSupervisor({
+    home,
+    journal,
+    left,
+    secrets,
+    table,
+    logger,
+    ended,
+    beat: () => undefined,
+  })
   supervisor.post({ kind: 'recovered', rows: left.rows, wanted: 'up' })
   await supervisor.ask({ kind: 'down' })
   await finished

@@ -15,4 +15,5 @@ function readVersion(folder: string): string {
   }
 }
 
+/** The version of this installation. */
 export const VERSION = readVersion(dirname(fileURLToPath(import.meta.url)))

@@ -4,10 +4,13 @@
  */
 import { HALF_OPEN_MAX_MS, JITTER, MAX_MS } from './backoff.ts'
 import type { ChildEvent } from './event.ts'
+import { forgetLiveness } from './health.ts'
+import { settleIdle } from './rest.ts'
+import { restartOrGiveUp } from './restarting.ts'
 import { arm, enter, record, type Scope } from './scope.ts'
 import { openStartup, RECHECK_MS, tryStart } from './starting.ts'
-import { beginStop, restartOrGiveUp, settleIdle } from './stopping.ts'
 import type { Child, ChildState, Identity, Process } from './state.ts'
+import { beginStop } from './stopping.ts'
 
 /** No wait is longer than this, whatever the clock of an earlier boot said. */
 const LONGEST_MS = { backoff: MAX_MS * (1 + JITTER), retry: HALF_OPEN_MAX_MS } as const
@@ -17,7 +20,9 @@ export function recover(child: Child, scope: Scope): Child {
   const bare: Child = { ...child, timers: {}, cause: null, nextSpec: null, pendingStop: null }
   const { desired } = child
   const timed = desired.kind === 'stopped' && desired.until !== null
-  const fresh = timed ? arm(bare, scope, 'unstop', scope.at + Math.max(0, (desired.until ?? 0) - scope.wall)) : bare
+  const fresh = timed
+    ? arm(bare, scope, 'unstop', scope.at + Math.max(0, (desired.until ?? 0) - scope.wall))
+    : bare
   const { state } = child
   const owner = livingPart(state)
   if (owner) return identify(fresh, scope, owner.run, owner.identity, owner.was)
@@ -26,8 +31,10 @@ export function recover(child: Child, scope: Scope): Child {
 
 function livingPart(state: ChildState): { run: string; identity: Identity | null; was: ChildState } | null {
   if (state.kind === 'spawning') return { run: state.run, identity: null, was: state }
-  if (state.kind === 'adopting' || state.kind === 'unknown') return { run: state.run, identity: state.identity, was: state.was }
-  if (state.kind === 'sweeping') return { run: state.process.run, identity: state.process.identity, was: state }
+  if (state.kind === 'adopting' || state.kind === 'unknown')
+    return { run: state.run, identity: state.identity, was: state.was }
+  if (state.kind === 'sweeping')
+    return { run: state.process.run, identity: state.process.identity, was: state }
   if ('process' in state) return { run: state.process.run, identity: state.process.identity, was: state }
   return null
 }
@@ -46,13 +53,23 @@ function rearm(fresh: Child, child: Child, scope: Scope): Child {
   return next
 }
 
-function identify(child: Child, scope: Scope, run: string, identity: Identity | null, was: ChildState): Child {
+function identify(
+  child: Child,
+  scope: Scope,
+  run: string,
+  identity: Identity | null,
+  was: ChildState,
+): Child {
   scope.effects.push({ kind: 'identify', service: child.name, run, identity })
   return { ...child, state: { kind: 'adopting', run, identity, was } }
 }
 
 /** The shell's answer on a recorded process. */
-export function takeIdentity(child: Child, scope: Scope, event: Extract<ChildEvent, { kind: 'identified' }>): Child {
+export function takeIdentity(
+  child: Child,
+  scope: Scope,
+  event: Extract<ChildEvent, { kind: 'identified' }>,
+): Child {
   const { state } = child
   if ((state.kind !== 'adopting' && state.kind !== 'unknown') || event.run !== state.run) return child
   const { verdict } = event
@@ -60,16 +77,28 @@ export function takeIdentity(child: Child, scope: Scope, event: Extract<ChildEve
   if (verdict.kind === 'unknown') return hold(child, scope, state, verdict.reason)
   const told =
     verdict.kind === 'foreign'
-      ? record(child, scope, 'foreign', `pid ${verdict.pid} now belongs to another program: not signalled`, { pid: verdict.pid })
+      ? record(child, scope, 'foreign', `pid ${verdict.pid} now belongs to another program: not signalled`, {
+          pid: verdict.pid,
+        })
       : child
   return takeDeath(told, scope, state.was, state.run)
 }
 
-function hold(child: Child, scope: Scope, state: Extract<ChildState, { run: string; was: ChildState }>, reason: string): Child {
+function hold(
+  child: Child,
+  scope: Scope,
+  state: Extract<ChildState, { run: string; was: ChildState }>,
+  reason: string,
+): Child {
   const { run, identity, was } = state
   const text = `cannot tell whether its process still is ours: ${reason}; nothing is signalled and no second copy is started`
   const told = child.state.kind === 'unknown' ? child : record(child, scope, 'unknown', text)
-  return arm(enter(told, scope, { kind: 'unknown', reason: text, run, identity, was }), scope, 'retry', scope.at + RECHECK_MS)
+  return arm(
+    enter(told, scope, { kind: 'unknown', reason: text, run, identity, was }),
+    scope,
+    'retry',
+    scope.at + RECHECK_MS,
+  )
 }
 
 /** Looks again at a process that could not be identified. */
@@ -92,14 +121,17 @@ function adopt(child: Child, scope: Scope, was: ChildState, run: string, verdict
     logOffset: known?.logOffset ?? 0,
     adopted: true,
   }
-  const cause = 'cause' in was && (was.kind === 'starting' || was.kind === 'running' || was.kind === 'spawning') ? was.cause : 'boot'
+  const cause =
+    'cause' in was && (was.kind === 'starting' || was.kind === 'running' || was.kind === 'spawning')
+      ? was.cause
+      : 'boot'
   scope.effects.push({ kind: 'adopt', service: child.name, generation: child.generation, process })
   const pid = verdict.identity.pid
   const told = record(child, scope, 'adopted', `still runs as pid ${pid}: adopted`, { pid })
   const { since } = child
   if (child.spec.stdio === 'pipes') return endPipes(told, scope, process)
   if (was.kind === 'running' || was.kind === 'hung') {
-    const health = was.health
+    const health = forgetLiveness(child.spec, was.health)
     const running = enter(told, scope, { kind: 'running', process, cause, health, readyAt: was.readyAt })
     scope.effects.push({
       kind: 'open-probes',
@@ -117,7 +149,14 @@ function adopt(child: Child, scope: Scope, was: ChildState, run: string, verdict
 /** Owned pipes died with the last supervisor: this life cannot be reached any more and is replaced, planned. */
 function endPipes(child: Child, scope: Scope, process: Process): Child {
   const state = { kind: 'starting' as const, process, cause: 'boot' as const, health: {} }
-  return beginStop({ ...child, state }, scope, 'supervisor-restart', 'restart', 'its pipes ended with the last supervisor', false)
+  return beginStop(
+    { ...child, state },
+    scope,
+    'supervisor-restart',
+    'restart',
+    'its pipes ended with the last supervisor',
+    false,
+  )
 }
 
 /** It ended while nobody looked. A stop that was under way is done; anything else counts as an unplanned end. */
@@ -126,13 +165,24 @@ function takeDeath(child: Child, scope: Scope, was: ChildState, run: string): Ch
   const exit = { code: null, signal: null }
   if (!process) {
     const idle = enter(child, scope, { kind: 'idle', why: 'new', reason: null })
-    return tryStart(record(idle, scope, 'not-started', `the start of run ${run} never happened`), scope, 'boot')
+    return tryStart(
+      record(idle, scope, 'not-started', `the start of run ${run} never happened`),
+      scope,
+      'boot',
+    )
   }
   const ending = { exit, class: 'failure' as const, reason: 'ended while the supervisor was away' }
-  const then = was.kind === 'stopping' || was.kind === 'sweeping' ? was.then : 'retry'
-  const pipes = child.spec.stdio === 'pipes' && then === 'retry'
+  const wasSeen = was.kind === 'stopping' || was.kind === 'sweeping'
+  const then = wasSeen ? was.then : 'retry'
+  const pipes = child.spec.stdio === 'pipes' && then === 'retry' && !wasSeen
   const readyAt = was.kind === 'running' || was.kind === 'hung' ? was.readyAt : null
-  scope.effects.push({ kind: 'sweep', service: child.name, generation: child.generation, process, hard: false })
+  scope.effects.push({
+    kind: 'sweep',
+    service: child.name,
+    generation: child.generation,
+    process,
+    hard: false,
+  })
   const sweeping = enter({ ...child, lastEnding: ending }, scope, {
     kind: 'sweeping',
     process,
@@ -141,17 +191,27 @@ function takeDeath(child: Child, scope: Scope, was: ChildState, run: string): Ch
     then: pipes ? 'restart' : then,
     lifeMs: was.kind === 'sweeping' ? was.lifeMs : readyAt === null ? 0 : scope.at - readyAt,
   })
-  return arm(record(sweeping, scope, 'exited', ending.reason, { code: null, signal: null, asked: then !== 'retry' }), scope, 'sweep', scope.at + RECHECK_MS)
+  return arm(
+    record(sweeping, scope, 'exited', ending.reason, { code: null, signal: null, asked: then !== 'retry' }),
+    scope,
+    'sweep',
+    scope.at + RECHECK_MS,
+  )
 }
 
 /** The program could not be started at all. */
-export function takeSpawnFailure(child: Child, scope: Scope, event: Extract<ChildEvent, { kind: 'spawn-failed' }>): Child {
+export function takeSpawnFailure(
+  child: Child,
+  scope: Scope,
+  event: Extract<ChildEvent, { kind: 'spawn-failed' }>,
+): Child {
   const { state } = child
   if (state.kind !== 'spawning' || event.generation !== child.generation) return child
   const exit = { code: null, signal: null }
   const ending = { exit, class: 'failure' as const, reason: event.reason }
   const told = record({ ...child, lastEnding: ending }, scope, 'spawn-failed', event.reason)
-  if (child.pendingStop || child.desired.kind === 'stopped' || scope.mesh.wanted === 'down') return settleIdle(told, scope)
+  if (child.pendingStop || child.desired.kind === 'stopped' || scope.mesh.wanted === 'down')
+    return settleIdle(told, scope)
   if (event.permanent) {
     const blocked = enter(told, scope, {
       kind: 'blocked',

@@ -26,20 +26,13 @@
  */
 import { identifyAgain, takeIdentity, takeSpawnFailure } from './adopting.ts'
 import type { ChildEvent } from './event.ts'
+import { becomeStable, endHung, probeRunning } from './living.ts'
+import { settleIdle } from './rest.ts'
+import { afterSweep } from './restarting.ts'
 import { isWanted, record, type Scope } from './scope.ts'
-import {
-  becomeStable,
-  endBudget,
-  endHung,
-  judgePreflight,
-  probeRunning,
-  probeStarting,
-  skipPreflight,
-  takeProcess,
-  tryStart,
-} from './starting.ts'
+import { endBudget, judgePreflight, probeStarting, skipPreflight, takeProcess, tryStart } from './starting.ts'
 import type { Child, ChildState, Counters } from './state.ts'
-import { afterSweep, amendStop, beginStop, endStep, passLogStep, settleIdle, takeExit } from './stopping.ts'
+import { amendStop, beginStop, endStep, passLogStep, takeExit } from './stopping.ts'
 
 type Of<K extends ChildEvent['kind']> = Extract<ChildEvent, { kind: K }>
 type Cell<K extends ChildEvent['kind']> = (child: Child, scope: Scope, event: Of<K>) => Child
@@ -54,18 +47,34 @@ const rest = (child: Child, scope: Scope) => {
   if (child.state.kind === 'observing') scope.effects.push({ kind: 'close-probes', service: child.name })
   return settleIdle(child, scope)
 }
-const note = (child: Child, _: Scope, event: Of<'stop-asked'>) => ({ ...child, pendingStop: { cause: event.cause, now: event.now } })
+const note = (child: Child, _: Scope, event: Of<'stop-asked'>) => ({
+  ...child,
+  pendingStop: { cause: event.cause, now: event.now },
+})
 const stop = (child: Child, scope: Scope, event: Of<'stop-asked'>) =>
-  beginStop(child, scope, event.cause, 'stop', event.cause === 'down' ? 'the mesh goes down' : 'asked to stop', event.now)
+  beginStop(
+    child,
+    scope,
+    event.cause,
+    'stop',
+    event.cause === 'down' ? 'the mesh goes down' : 'asked to stop',
+    event.now,
+  )
 const restart = (child: Child, scope: Scope, event: Of<'restart-asked'>) => {
   const cause = event.cause === 'manual' ? 'operator' : event.cause
-  const why = { manual: 'asked to restart', config: 'its declaration changed', dependency: 'what it needs was restarted' }
+  const why = {
+    manual: 'asked to restart',
+    config: 'its declaration changed',
+    dependency: 'what it needs was restarted',
+  }
   const calm = event.cause === 'manual' ? forgive(child) : child
   return beginStop(calm, scope, cause, 'restart', why[event.cause], event.now)
 }
 const thenStart = (child: Child, scope: Scope) => amendStop(child, scope, 'restart', false)
-const thenRestart = (child: Child, scope: Scope, event: Of<'restart-asked'>) => amendStop(child, scope, 'restart', event.now)
-const thenRest = (child: Child, scope: Scope, event: Of<'stop-asked'>) => amendStop(child, scope, 'stop', event.now)
+const thenRestart = (child: Child, scope: Scope, event: Of<'restart-asked'>) =>
+  amendStop(child, scope, 'restart', event.now)
+const thenRest = (child: Child, scope: Scope, event: Of<'stop-asked'>) =>
+  amendStop(child, scope, 'stop', event.now)
 /** Wanted again while it goes down for good: it comes back. An unplanned end stays one. */
 const comeBack = (child: Child, scope: Scope) => {
   const { state } = child
@@ -83,7 +92,9 @@ function forgive(child: Child): Child {
 
 function causeOf(child: Child) {
   if (child.state.kind === 'backoff') return child.state.cause
-  return child.state.kind === 'failed' || child.state.kind === 'blocked' ? ('crash' as const) : ('boot' as const)
+  return child.state.kind === 'failed' || child.state.kind === 'blocked'
+    ? ('crash' as const)
+    : ('boot' as const)
 }
 
 /** True for a service that ran to its end and is not restarted by its type. */
@@ -129,7 +140,8 @@ export const table: Table = {
   checking: {
     ...nothing,
     'stop-asked': rest,
-    'restart-asked': (child, scope, event) => (event.cause === 'config' ? tryStart(child, scope, 'config') : child),
+    'restart-asked': (child, scope, event) =>
+      event.cause === 'config' ? tryStart(child, scope, 'config') : child,
     'preflight-reported': judgePreflight,
     'timer-fired': skipPreflight,
   },
@@ -139,7 +151,8 @@ export const table: Table = {
   hung: {
     ...alive,
     'probe-reported': probeRunning,
-    'timer-fired': (child, scope) => (child.state.kind === 'hung' ? endHung(child, scope, child.state.reason) : child),
+    'timer-fired': (child, scope) =>
+      child.state.kind === 'hung' ? endHung(child, scope, child.state.reason) : child,
   },
   stopping: {
     ...nothing,
@@ -157,17 +170,27 @@ export const table: Table = {
     'start-asked': sweepThen('restart'),
     'stop-asked': sweepThen('stop'),
     'restart-asked': sweepThen('restart'),
-    swept: (child, scope, event) => (event.generation === child.generation ? afterSweep(child, scope, event.left) : child),
+    swept: (child, scope, event) =>
+      event.generation === child.generation ? afterSweep(child, scope, event.left) : child,
     'timer-fired': (child, scope) => afterSweep(child, scope, ['a sweep that did not end']),
   },
   backoff: down,
   blocked: { ...down, 'input-changed': recheck },
-  failed: { ...down, 'timer-fired': (child, scope) => tryStart(record(child, scope, 'half-open', 'tried again, once'), scope, 'crash') },
+  failed: {
+    ...down,
+    'timer-fired': (child, scope) =>
+      tryStart(record(child, scope, 'half-open', 'tried again, once'), scope, 'crash'),
+  },
   absent: { ...down, 'input-changed': recheck },
   missing: { ...down, 'input-changed': recheck },
   adopting: { ...nothing, 'stop-asked': note, identified: takeIdentity },
   unknown: { ...nothing, 'stop-asked': note, identified: takeIdentity, 'timer-fired': identifyAgain },
-  observing: { ...nothing, 'stop-asked': rest, 'restart-asked': observeAgain, 'probe-reported': probeRunning },
+  observing: {
+    ...nothing,
+    'stop-asked': rest,
+    'restart-asked': observeAgain,
+    'probe-reported': probeRunning,
+  },
 }
 
 /** What is only watched was declared anew: its probes are others, or it is ours to start now. */
@@ -224,4 +247,3 @@ export function newChild(name: string, spec: Child['spec'], hash: string, wall: 
     cause: null,
   }
 }
-

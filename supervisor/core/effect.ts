@@ -17,14 +17,47 @@ export type Effect =
       readonly to: 'process' | 'group' | 'tree'
     }
   | { readonly kind: 'close-stdin'; readonly service: string; readonly generation: number }
-  | { readonly kind: 'watch-log'; readonly service: string; readonly generation: number; readonly index: number; readonly pattern: string }
-  | { readonly kind: 'sweep'; readonly service: string; readonly generation: number; readonly process: Process; readonly hard: boolean }
-  | { readonly kind: 'identify'; readonly service: string; readonly run: string; readonly identity: Identity | null }
+  | {
+      readonly kind: 'watch-log'
+      readonly service: string
+      readonly generation: number
+      readonly index: number
+      readonly pattern: string
+    }
+  | {
+      readonly kind: 'sweep'
+      readonly service: string
+      readonly generation: number
+      readonly process: Process
+      readonly hard: boolean
+    }
+  | {
+      readonly kind: 'identify'
+      readonly service: string
+      readonly run: string
+      readonly identity: Identity | null
+    }
   /** Tells the shell that a recorded process is ours again. */
-  | { readonly kind: 'adopt'; readonly service: string; readonly generation: number; readonly process: Process }
-  | { readonly kind: 'open-probes'; readonly service: string; readonly generation: number; readonly roles: readonly ProbeRole[] }
+  | {
+      readonly kind: 'adopt'
+      readonly service: string
+      readonly generation: number
+      readonly process: Process
+    }
+  | {
+      readonly kind: 'open-probes'
+      readonly service: string
+      readonly generation: number
+      readonly roles: readonly ProbeRole[]
+    }
   | { readonly kind: 'close-probes'; readonly service: string }
-  | { readonly kind: 'set-timer'; readonly service: string; readonly timer: TimerName; readonly token: number; readonly at: number }
+  | {
+      readonly kind: 'set-timer'
+      readonly service: string
+      readonly timer: TimerName
+      readonly token: number
+      readonly at: number
+    }
   | { readonly kind: 'cancel-timer'; readonly service: string; readonly timer: TimerName }
   | {
       readonly kind: 'record'
@@ -38,7 +71,17 @@ export type Effect =
     }
   | { readonly kind: 'forget'; readonly service: string }
   | { readonly kind: 'record-wanted'; readonly wanted: 'up' | 'down' }
-  | { readonly kind: 'reply'; readonly request: number; readonly message: string; readonly names: readonly string[] }
-  | { readonly kind: 'refuse'; readonly request: number; readonly code: 'refused' | 'refused-dependents' | 'unknown-service'; readonly message: string }
+  | {
+      readonly kind: 'reply'
+      readonly request: number
+      readonly message: string
+      readonly names: readonly string[]
+    }
+  | {
+      readonly kind: 'refuse'
+      readonly request: number
+      readonly code: 'refused' | 'refused-dependents' | 'unknown-service'
+      readonly message: string
+    }
   /** Everything is stopped and the mesh is to be down: the supervisor may end. */
   | { readonly kind: 'end' }

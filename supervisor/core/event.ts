@@ -28,13 +28,36 @@ export type ChildEvent =
   | { readonly kind: 'needs-changed' }
   | { readonly kind: 'start-asked' }
   | { readonly kind: 'stop-asked'; readonly cause: StopCause; readonly now: boolean }
-  | { readonly kind: 'restart-asked'; readonly cause: 'manual' | 'config' | 'dependency'; readonly now: boolean }
-  | { readonly kind: 'preflight-reported'; readonly attempt: number; readonly results: readonly PreflightResult[] }
-  | { readonly kind: 'spawned'; readonly generation: number; readonly identity: Identity; readonly logOffset: number }
-  | { readonly kind: 'spawn-failed'; readonly generation: number; readonly reason: string; readonly permanent: boolean }
+  | {
+      readonly kind: 'restart-asked'
+      readonly cause: 'manual' | 'config' | 'dependency'
+      readonly now: boolean
+    }
+  | {
+      readonly kind: 'preflight-reported'
+      readonly attempt: number
+      readonly results: readonly PreflightResult[]
+    }
+  | {
+      readonly kind: 'spawned'
+      readonly generation: number
+      readonly identity: Identity
+      readonly logOffset: number
+    }
+  | {
+      readonly kind: 'spawn-failed'
+      readonly generation: number
+      readonly reason: string
+      readonly permanent: boolean
+    }
   | { readonly kind: 'exited'; readonly generation: number; readonly exit: Exit; readonly logTail: string }
   | { readonly kind: 'swept'; readonly generation: number; readonly left: readonly string[] }
-  | { readonly kind: 'probe-reported'; readonly generation: number; readonly probe: string; readonly outcome: ProbeOutcome }
+  | {
+      readonly kind: 'probe-reported'
+      readonly generation: number
+      readonly probe: string
+      readonly outcome: ProbeOutcome
+    }
   | { readonly kind: 'timer-fired'; readonly timer: TimerName; readonly token: number }
   | { readonly kind: 'log-seen'; readonly generation: number; readonly index: number }
   | { readonly kind: 'identified'; readonly run: string; readonly verdict: IdentityVerdict }
@@ -43,9 +66,20 @@ export type ChildEvent =
 /** What an operator can ask for. `names` are services; groups are expanded by the core. */
 export type Command =
   | { readonly kind: 'start'; readonly name: string }
-  | { readonly kind: 'stop'; readonly name: string; readonly forMs: number | null; readonly withDependents: boolean; readonly now: boolean }
+  | {
+      readonly kind: 'stop'
+      readonly name: string
+      readonly forMs: number | null
+      readonly withDependents: boolean
+      readonly now: boolean
+    }
   /** `preflight` holds what was found just before: a healthy process is not restarted onto a broken config. */
-  | { readonly kind: 'restart'; readonly name: string; readonly now: boolean; readonly preflight: Readonly<Record<string, readonly PreflightResult[]>> }
+  | {
+      readonly kind: 'restart'
+      readonly name: string
+      readonly now: boolean
+      readonly preflight: Readonly<Record<string, readonly PreflightResult[]>>
+    }
   | { readonly kind: 'down' }
 
 /** A persisted child, as the journal gives it back. */
@@ -53,7 +87,11 @@ export type Row = { readonly child: import('./state.ts').Child }
 
 export type Fact =
   | { readonly kind: 'recovered'; readonly rows: readonly Row[]; readonly wanted: 'up' | 'down' }
-  | { readonly kind: 'declared'; readonly specs: readonly { readonly spec: ServiceSpec; readonly hash: string }[]; readonly groups: readonly Group[] }
+  | {
+      readonly kind: 'declared'
+      readonly specs: readonly { readonly spec: ServiceSpec; readonly hash: string }[]
+      readonly groups: readonly Group[]
+    }
   | { readonly kind: 'operator-asked'; readonly request: number; readonly command: Command }
   | { readonly kind: 'host-woke'; readonly gapMs: number }
   | { readonly kind: 'child'; readonly service: string; readonly event: ChildEvent }

@@ -28,7 +28,9 @@ export function classify(spec: ServiceSpec, exit: Exit, logTail: string): Ending
       if (!match) continue
       groups = match
     }
-    const reason = signature.reason.replace(/\$(\d)/g, (_, digit: string) => (groups[Number(digit)] ?? '').trim())
+    const reason = signature.reason.replace(/\$(\d)/g, (_, digit: string) =>
+      (groups[Number(digit)] ?? '').trim(),
+    )
     return { exit, class: signature.class, reason: `${describeExit(exit)}: ${reason}` }
   }
   return { exit, class: exit.code === 0 ? 'success' : 'failure', reason: describeExit(exit) }

@@ -11,7 +11,14 @@ export function probeName(probe: ProbeSpec): string {
   return probe.name ?? `${probe.kind}-${probe.role}`
 }
 
-const FRESH: Judgement = { failures: 0, passes: 0, verdict: null, unknown: null, reason: null, progress: false }
+const FRESH: Judgement = {
+  failures: 0,
+  passes: 0,
+  verdict: null,
+  unknown: null,
+  reason: null,
+  progress: false,
+}
 
 /** One probe's record after one more result; the same object if nothing changed. */
 export function judge(before: Judgement | undefined, probe: ProbeSpec, outcome: ProbeOutcome): Judgement {
@@ -23,7 +30,8 @@ export function judge(before: Judgement | undefined, probe: ProbeSpec, outcome: 
     const passes = Math.min(old.passes + 1, probe.successThreshold)
     const verdict = passes >= probe.successThreshold ? 'pass' : old.verdict
     const reason = verdict === 'pass' ? null : old.reason
-    if (old.passes === passes && old.verdict === verdict && old.failures === 0 && old.unknown === null) return old
+    if (old.passes === passes && old.verdict === verdict && old.failures === 0 && old.unknown === null)
+      return old
     return { failures: 0, passes, verdict, unknown: null, reason, progress: false }
   }
   const failures = Math.min(old.failures + 1, probe.failureThreshold)
@@ -46,7 +54,8 @@ export function observe(health: Health, probe: ProbeSpec, outcome: ProbeOutcome)
   return next === health[name] ? health : { ...health, [name]: next }
 }
 
-const byRole = (spec: ServiceSpec, role: ProbeSpec['role']) => spec.probes.filter((probe) => probe.role === role)
+const byRole = (spec: ServiceSpec, role: ProbeSpec['role']) =>
+  spec.probes.filter((probe) => probe.role === role)
 
 /** True once every startup probe has passed (also if there is none). */
 export function hasStarted(spec: ServiceSpec, health: Health): boolean {
@@ -65,6 +74,17 @@ export function livenessFailure(spec: ServiceSpec, health: Health): string | nul
     if (judged?.verdict === 'fail') return judged.reason ?? 'not live'
   }
   return null
+}
+
+/**
+ * `health` without failed liveness results: those from before the first ready, or from an earlier supervisor's
+ * life, must not end a process; it is judged anew. The same object if there is none.
+ */
+export function forgetLiveness(spec: ServiceSpec, health: Health): Health {
+  const names = byRole(spec, 'liveness').map(probeName)
+  const failed = names.filter((name) => (health[name]?.failures ?? 0) > 0)
+  if (failed.length === 0) return health
+  return Object.fromEntries(Object.entries(health).filter(([name]) => !failed.includes(name)))
 }
 
 /** Reasons of the probes of these roles that fail (or have not passed yet), in the spec's order. */

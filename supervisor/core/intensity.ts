@@ -2,7 +2,9 @@
 
 /** The instants of `events` that still are inside the window that ends at `at`. */
 export function within(events: readonly number[], windowMs: number, at: number): readonly number[] {
-  return events.every((event) => event > at - windowMs) ? events : events.filter((event) => event > at - windowMs)
+  return events.every((event) => event > at - windowMs)
+    ? events
+    : events.filter((event) => event > at - windowMs)
 }
 
 /** True if these events (already cut to the window) are more than the limit allows. */

@@ -13,7 +13,8 @@ export function obey(scope: Scope, changes: Changes, request: number, command: C
     scope.effects.push({ kind: 'refuse', request, code: 'unknown-service', message })
     return
   }
-  if (scope.mesh.wanted === 'down') return refuse(scope, request, 'the mesh is going down; start it again with `paios up`')
+  if (scope.mesh.wanted === 'down')
+    return refuse(scope, request, 'the mesh is going down; start it again with `paios up`')
   if (command.kind === 'start') return start(scope, changes, request, names)
   if (command.kind === 'stop') return stop(scope, changes, request, names, command)
   return restart(scope, changes, request, names, command)
@@ -32,7 +33,11 @@ function goDown(scope: Scope, changes: Changes, request: number): void {
     if (!child) continue
     if (child.state.kind === 'idle') put(mesh, changes, { ...child, state: { ...child.state, why: 'down' } })
     else {
-      put(mesh, changes, record({ ...child, cause: null }, scope, 'stop-asked', 'the mesh was asked to go down'))
+      put(
+        mesh,
+        changes,
+        record({ ...child, cause: null }, scope, 'stop-asked', 'the mesh was asked to go down'),
+      )
       tell(scope, changes, name, { kind: 'needs-changed' })
     }
   }
@@ -40,18 +45,30 @@ function goDown(scope: Scope, changes: Changes, request: number): void {
 }
 
 /** The operator's word on one child, recorded as the first cause of what follows. */
-function want(scope: Scope, changes: Changes, name: string, desired: Child['desired'], event: string, text: string): void {
+function want(
+  scope: Scope,
+  changes: Changes,
+  name: string,
+  desired: Child['desired'],
+  event: string,
+  text: string,
+): void {
   const child = scope.mesh.children.get(name)
   if (!child) return
   const cleared = { ...disarm(child, scope, 'unstop'), desired, cause: null, pendingStop: null }
   const told = record(cleared, scope, event, text)
   const timed = desired.kind === 'stopped' && desired.until !== null
-  put(scope.mesh, changes, timed ? arm(told, scope, 'unstop', scope.at + (desired.until ?? 0) - scope.wall) : told)
+  put(
+    scope.mesh,
+    changes,
+    timed ? arm(told, scope, 'unstop', scope.at + (desired.until ?? 0) - scope.wall) : told,
+  )
 }
 
 function start(scope: Scope, changes: Changes, request: number, names: readonly string[]): void {
   const disabled = names.filter((name) => !scope.mesh.children.get(name)?.spec.enabled)
-  if (disabled.length > 0) return refuse(scope, request, `${disabled.join(', ')}: \`enabled: false\` in the document`)
+  if (disabled.length > 0)
+    return refuse(scope, request, `${disabled.join(', ')}: \`enabled: false\` in the document`)
   for (const name of names) {
     want(scope, changes, name, { kind: 'running' }, 'start-asked', 'asked to start')
     tell(scope, changes, name, { kind: 'start-asked' })
@@ -74,11 +91,14 @@ function stop(
   }
   const all = [...names, ...dependents]
   const until = command.forMs === null ? null : scope.wall + command.forMs
-  for (const name of all) want(scope, changes, name, { kind: 'stopped', at: scope.wall, until }, 'stop-asked', 'asked to stop')
+  for (const name of all)
+    want(scope, changes, name, { kind: 'stopped', at: scope.wall, until }, 'stop-asked', 'asked to stop')
   for (const name of scope.mesh.order.filter((member) => all.includes(member)).reverse()) {
     const child = scope.mesh.children.get(name)
-    if (child && command.now) put(scope.mesh, changes, { ...child, pendingStop: { cause: 'operator', now: true } })
-    if (child && !hasProcess(child)) tell(scope, changes, name, { kind: 'stop-asked', cause: 'operator', now: false })
+    if (child && command.now)
+      put(scope.mesh, changes, { ...child, pendingStop: { cause: 'operator', now: true } })
+    if (child && !hasProcess(child))
+      tell(scope, changes, name, { kind: 'stop-asked', cause: 'operator', now: false })
     else if (child?.state.kind === 'stopping' || child?.state.kind === 'sweeping') {
       tell(scope, changes, name, { kind: 'stop-asked', cause: 'operator', now: command.now })
     } else tell(scope, changes, name, { kind: 'needs-changed' })
@@ -96,11 +116,17 @@ function restart(
   const reasons = names.flatMap((name) => {
     const child = scope.mesh.children.get(name)
     if (!child || (child.state.kind !== 'running' && child.state.kind !== 'starting')) return []
-    const found = (command.preflight[name] ?? []).filter((result) => result.outcome === 'fail' || result.outcome === 'absent')
+    const found = (command.preflight[name] ?? []).filter(
+      (result) => result.outcome === 'fail' || result.outcome === 'absent',
+    )
     return found.map((result) => `${name}: ${result.reason}`)
   })
   if (reasons.length > 0) {
-    return refuse(scope, request, `not restarted, it could not start again and keeps running: ${reasons.join('; ')}`)
+    return refuse(
+      scope,
+      request,
+      `not restarted, it could not start again and keeps running: ${reasons.join('; ')}`,
+    )
   }
   for (const name of names) {
     want(scope, changes, name, { kind: 'running' }, 'restart-asked', 'asked to restart')

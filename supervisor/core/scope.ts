@@ -39,7 +39,8 @@ function isNeedMet(need: Need, target: Child | undefined): boolean {
   if (!target) return false
   const state = target.state
   if (need.until === 'completed') return state.kind === 'idle' && state.why === 'completed'
-  if (need.until === 'started') return state.kind === 'starting' || state.kind === 'running' || state.kind === 'observing'
+  if (need.until === 'started')
+    return state.kind === 'starting' || state.kind === 'running' || state.kind === 'observing'
   return isUp(target)
 }
 
@@ -48,12 +49,20 @@ export function isUp(child: Child): boolean {
   const { state, spec } = child
   if (state.kind !== 'running' && state.kind !== 'observing') return false
   return spec.probes.every(
-    (probe) => probe.role !== 'readiness' || state.health[probe.name ?? `${probe.kind}-${probe.role}`]?.verdict === 'pass',
+    (probe) =>
+      probe.role !== 'readiness' ||
+      state.health[probe.name ?? `${probe.kind}-${probe.role}`]?.verdict === 'pass',
   )
 }
 
 /** Adds a journal event about the child; it follows from the child's last one. */
-export function record(child: Child, scope: Scope, event: string, text: string, data: Record<string, unknown> = {}): Child {
+export function record(
+  child: Child,
+  scope: Scope,
+  event: string,
+  text: string,
+  data: Record<string, unknown> = {},
+): Child {
   const id = scope.mesh.nextEventId++
   scope.effects.push({
     kind: 'record',

@@ -1,9 +1,9 @@
 /** State → what the CLI, the API and the metrics show: the operator's words for a child. */
 import type { ProbeStatus, ServiceState, ServiceStatus } from '../../schemas/status.ts'
 import { failures, livenessFailure, probeName } from './health.ts'
+import { processOf } from './rest.ts'
 import { isUp } from './scope.ts'
 import type { Child, Health } from './state.ts'
-import { processOf } from './stopping.ts'
 
 /** One of the thirteen words. */
 export function labelOf(child: Child): ServiceState {

@@ -1,12 +1,13 @@
 /** The way up: needs → preflight → spawn → startup probes → ready. */
-import { CLEAN_MS } from './backoff.ts'
 import type { ChildEvent } from './event.ts'
-import { failures, hasStarted, isProgressing, isReady, livenessFailure, observe, probeName } from './health.ts'
+import { failures, forgetLiveness, hasStarted, isProgressing, isReady, observe, probeName } from './health.ts'
 import { allowedAt } from './intensity.ts'
 import { ulid } from './random.ts'
-import { arm, draw, enter, isExternal, isUp, isWanted, record, type Scope, unmetNeeds } from './scope.ts'
+import { settleIdle } from './rest.ts'
+import { arm, draw, enter, isExternal, isWanted, record, type Scope, unmetNeeds } from './scope.ts'
 import type { Child, Health, Process, StartCause } from './state.ts'
-import { beginStop, settleIdle } from './stopping.ts'
+import { beginStop } from './stopping.ts'
+import { noteWarning } from './warnings.ts'
 
 /** A service that cannot start now is looked at again this often. */
 export const RECHECK_MS = 30_000
@@ -41,7 +42,10 @@ function takeNextSpec(child: Child): Child {
 }
 
 function beginObserving(child: Child, scope: Scope): Child {
-  const observing = enter({ ...child, generation: child.generation + 1 }, scope, { kind: 'observing', health: {} })
+  const observing = enter({ ...child, generation: child.generation + 1 }, scope, {
+    kind: 'observing',
+    health: {},
+  })
   scope.effects.push({
     kind: 'open-probes',
     service: child.name,
@@ -52,7 +56,11 @@ function beginObserving(child: Child, scope: Scope): Child {
 }
 
 /** What the preflights found decides: absent, missing, blocked, or on with the start. */
-export function judgePreflight(child: Child, scope: Scope, event: Extract<ChildEvent, { kind: 'preflight-reported' }>): Child {
+export function judgePreflight(
+  child: Child,
+  scope: Scope,
+  event: Extract<ChildEvent, { kind: 'preflight-reported' }>,
+): Child {
   const { state } = child
   if (state.kind !== 'checking' || event.attempt !== state.attempt) return child
   const gone = event.results.find((result) => result.outcome === 'absent')
@@ -62,7 +70,12 @@ export function judgePreflight(child: Child, scope: Scope, event: Extract<ChildE
   if (bad.length > 0) return block(present, scope, bad.map((result) => result.reason).join('; '))
   const unsure = event.results.filter((result) => result.outcome === 'unknown')
   const told = unsure.length
-    ? record(present, scope, 'preflight-unknown', `starting although not all could be checked: ${unsure.map((r) => r.reason).join('; ')}`)
+    ? record(
+        present,
+        scope,
+        'preflight-unknown',
+        `starting although not all could be checked: ${unsure.map((r) => r.reason).join('; ')}`,
+      )
     : present
   return spawn(told, scope, state.cause)
 }
@@ -70,7 +83,12 @@ export function judgePreflight(child: Child, scope: Scope, event: Extract<ChildE
 /** The preflights never answered: start, and say so. */
 export function skipPreflight(child: Child, scope: Scope): Child {
   if (child.state.kind !== 'checking') return child
-  const told = record(child, scope, 'preflight-unknown', 'starting although the checks before it did not answer')
+  const told = record(
+    child,
+    scope,
+    'preflight-unknown',
+    'starting although the checks before it did not answer',
+  )
   return spawn(told, scope, child.state.cause)
 }
 
@@ -98,7 +116,11 @@ function spawn(child: Child, scope: Scope, cause: StartCause): Child {
 }
 
 /** The process exists. A stop that came in between follows from the tree, in its order. */
-export function takeProcess(child: Child, scope: Scope, event: Extract<ChildEvent, { kind: 'spawned' }>): Child {
+export function takeProcess(
+  child: Child,
+  scope: Scope,
+  event: Extract<ChildEvent, { kind: 'spawned' }>,
+): Child {
   const { state } = child
   if (state.kind !== 'spawning' || event.generation !== child.generation) return child
   const process: Process = {
@@ -110,7 +132,9 @@ export function takeProcess(child: Child, scope: Scope, event: Extract<ChildEven
     adopted: false,
   }
   const started = enter(child, scope, { kind: 'starting', process, cause: state.cause, health: {} })
-  const told = record(started, scope, 'started', `started as pid ${event.identity.pid}`, { pid: event.identity.pid })
+  const told = record(started, scope, 'started', `started as pid ${event.identity.pid}`, {
+    pid: event.identity.pid,
+  })
   return openStartup(told, scope, process)
 }
 
@@ -129,7 +153,11 @@ export function openStartup(child: Child, scope: Scope, process: Process): Child
 }
 
 /** One probe result while the process is not ready yet. */
-export function probeStarting(child: Child, scope: Scope, event: Extract<ChildEvent, { kind: 'probe-reported' }>): Child {
+export function probeStarting(
+  child: Child,
+  scope: Scope,
+  event: Extract<ChildEvent, { kind: 'probe-reported' }>,
+): Child {
   const { state, spec } = child
   const probe = spec.probes.find((candidate) => probeName(candidate) === event.probe)
   if (state.kind !== 'starting' || event.generation !== child.generation || !probe) return child
@@ -155,15 +183,22 @@ function becomeReady(child: Child, scope: Scope, health: Health): Child {
   const { state } = child
   if (state.kind !== 'starting') return child
   const { process, cause } = state
-  const running = enter(child, scope, { kind: 'running', process, cause, health, readyAt: scope.at })
+  const judged = forgetLiveness(child.spec, health)
+  const running = enter(child, scope, { kind: 'running', process, cause, health: judged, readyAt: scope.at })
   const told = record(running, scope, 'ready', 'ready', { afterMs: Math.round(scope.at - process.startedAt) })
   if (!hasGates(child)) {
-    scope.effects.push({ kind: 'open-probes', service: child.name, generation: child.generation, roles: ['liveness', 'preflight'] })
+    scope.effects.push({
+      kind: 'open-probes',
+      service: child.name,
+      generation: child.generation,
+      roles: ['liveness', 'preflight'],
+    })
   }
   return arm(told, scope, 'stable', scope.at + child.spec.stableAfter)
 }
 
-const hasGates = (child: Child) => child.spec.probes.some((probe) => probe.role === 'startup' || probe.role === 'readiness')
+const hasGates = (child: Child) =>
+  child.spec.probes.some((probe) => probe.role === 'startup' || probe.role === 'readiness')
 
 /** The start budget is used up: a failed start, unless the program says that it still is starting. */
 export function endBudget(child: Child, scope: Scope): Child {
@@ -186,98 +221,12 @@ export function endBudget(child: Child, scope: Scope): Child {
   const reasons = failures(spec, state.health, ['startup']).join('; ') || 'no startup probe answered'
   const seconds = Math.round((scope.at - state.process.startedAt) / 1000)
   const reason = `not ready after ${seconds} s: ${reasons}`
-  return beginStop(record(child, scope, 'start-failed', reason), scope, 'start-timeout', 'retry', reason, false)
-}
-
-/** A repeated preflight's result: what would forbid the next start is a standing warning. */
-export function noteWarning(child: Child, scope: Scope, event: Extract<ChildEvent, { kind: 'probe-reported' }>): Child {
-  const { [event.probe]: old, ...others } = child.warnings
-  if (event.outcome.kind === 'unknown') return child
-  if (event.outcome.kind === 'pass') {
-    if (old === undefined) return child
-    return { ...record(child, scope, 'warning-cleared', `fixed: ${old}`), warnings: others }
-  }
-  if (old === event.outcome.reason) return child
-  const told = record({ ...child, cause: null }, scope, 'warning', `would not start again: ${event.outcome.reason}`)
-  return { ...told, warnings: { ...others, [event.probe]: event.outcome.reason } }
-}
-
-/** One probe result of a process that has started. */
-export function probeRunning(child: Child, scope: Scope, event: Extract<ChildEvent, { kind: 'probe-reported' }>): Child {
-  const { state, spec } = child
-  const probe = spec.probes.find((candidate) => probeName(candidate) === event.probe)
-  if (event.generation !== child.generation || !probe) return child
-  if (state.kind !== 'running' && state.kind !== 'hung' && state.kind !== 'observing') return child
-  if (probe.role === 'preflight') return noteWarning(child, scope, event)
-  if (event.outcome.kind === 'fail' && scope.at < scope.mesh.graceUntil) return child
-  const health = observe(state.health, probe, event.outcome)
-  if (health === state.health && livenessFailure(spec, health) === null) return child
-  const next = health === state.health ? child : ({ ...child, state: { ...state, health } } as Child)
-  return state.kind === 'observing' ? tellReadiness(child, next, scope) : judgeHealth(child, next, scope)
-}
-
-function judgeHealth(before: Child, child: Child, scope: Scope): Child {
-  const { state, spec } = child
-  if (state.kind !== 'running' && state.kind !== 'hung') return child
-  const dead = livenessFailure(spec, state.health)
-  if (state.kind === 'hung') {
-    if (dead !== null) return child
-    const { process, health, readyAt } = state
-    const back = enter(child, scope, { kind: 'running', process, cause: 'hung', health, readyAt })
-    const told = record(back, scope, 'recovered', 'answers again without a restart')
-    return readyAt === null ? told : arm(told, scope, 'stable', scope.at + spec.stableAfter)
-  }
-  if (dead !== null && state.readyAt !== null) return endHung(child, scope, dead)
-  if (state.readyAt === null && isReady(spec, state.health)) {
-    const ready = { ...child, state: { ...state, readyAt: scope.at }, since: scope.wall }
-    return arm(record(ready, scope, 'ready', 'ready, later than its budget'), scope, 'stable', scope.at + spec.stableAfter)
-  }
-  return tellReadiness(before, child, scope)
-}
-
-function tellReadiness(before: Child, child: Child, scope: Scope): Child {
-  if (child.state.kind !== 'running' && child.state.kind !== 'observing') return child
-  const roles = child.state.kind === 'observing' ? (['readiness', 'liveness', 'startup'] as const) : (['readiness'] as const)
-  const well = isUp(child) && (child.state.kind === 'running' || livenessFailure(child.spec, child.state.health) === null)
-  const wasWell =
-    isUp(before) &&
-    (before.state.kind !== 'observing' || livenessFailure(before.spec, before.state.health) === null)
-  if (well === wasWell) return child
-  const at = { ...child, since: scope.wall }
-  if (well) return record(at, scope, 'recovered', 'ready again')
-  const reasons = failures(child.spec, child.state.health, roles).join('; ')
-  return record({ ...at, cause: null }, scope, 'degraded', reasons || 'not ready')
-}
-
-/** Not live any more: end it, unless the limit on kills says to wait. */
-export function endHung(child: Child, scope: Scope, reason: string): Child {
-  const { state, spec } = child
-  if (state.kind !== 'running' && state.kind !== 'hung') return child
-  const { process, health, readyAt } = state
-  const free = spec.killLimit
-    ? allowedAt(child.counters.kills, spec.killLimit.max, spec.killLimit.within, scope.at)
-    : scope.at
-  if (free > scope.at) {
-    const hung = enter(child, scope, { kind: 'hung', process, health, readyAt, reason })
-    const text = `hung: ${reason}; not killed yet, ${spec.killLimit?.max} kills in the window are the limit`
-    return arm(record({ ...hung, cause: null }, scope, 'hung', text), scope, 'retry', free)
-  }
-  const told = record({ ...child, cause: null }, scope, 'hung', `hung: ${reason}`)
-  return beginStop(told, scope, 'hung', 'retry', `hung: ${reason}`, false)
-}
-
-/** The life has been stable: half-open trials are over, and after ten clean minutes the backoff is forgotten. */
-export function becomeStable(child: Child, scope: Scope): Child {
-  if (child.state.kind !== 'running' || child.state.readyAt === null) return child
-  const { counters } = child
-  const clean = scope.at - child.state.readyAt >= CLEAN_MS
-  const next = {
-    ...counters,
-    trial: 'none' as const,
-    failedMs: 0,
-    fatalMs: 0,
-    n: clean ? 0 : counters.n,
-  }
-  const stable = { ...child, counters: next }
-  return clean || counters.n === 0 ? stable : arm(stable, scope, 'stable', child.state.readyAt + CLEAN_MS)
+  return beginStop(
+    record(child, scope, 'start-failed', reason),
+    scope,
+    'start-timeout',
+    'retry',
+    reason,
+    false,
+  )
 }

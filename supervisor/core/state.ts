@@ -46,14 +46,30 @@ export type Ending = {
 export type Then = 'stop' | 'restart' | 'retry'
 
 /** Why a stop was begun. */
-export type StopCause = 'operator' | 'down' | 'config' | 'hung' | 'start-timeout' | 'dependency' | 'supervisor-restart'
+export type StopCause =
+  | 'operator'
+  | 'down'
+  | 'config'
+  | 'hung'
+  | 'start-timeout'
+  | 'dependency'
+  | 'supervisor-restart'
 
 export type ChildState =
-  | { readonly kind: 'idle'; readonly why: 'new' | 'operator' | 'completed' | 'ended' | 'down'; readonly reason: string | null }
+  | {
+      readonly kind: 'idle'
+      readonly why: 'new' | 'operator' | 'completed' | 'ended' | 'down'
+      readonly reason: string | null
+    }
   | { readonly kind: 'waiting'; readonly for: readonly string[] }
   | { readonly kind: 'checking'; readonly attempt: number; readonly cause: StartCause }
   | { readonly kind: 'spawning'; readonly run: string; readonly cause: StartCause; readonly wall: number }
-  | { readonly kind: 'starting'; readonly process: Process; readonly cause: StartCause; readonly health: Health }
+  | {
+      readonly kind: 'starting'
+      readonly process: Process
+      readonly cause: StartCause
+      readonly health: Health
+    }
   | {
       readonly kind: 'running'
       readonly process: Process
@@ -62,7 +78,13 @@ export type ChildState =
       /** Awake milliseconds of first ready; null if it never was. */
       readonly readyAt: number | null
     }
-  | { readonly kind: 'hung'; readonly process: Process; readonly health: Health; readonly readyAt: number | null; readonly reason: string }
+  | {
+      readonly kind: 'hung'
+      readonly process: Process
+      readonly health: Health
+      readonly readyAt: number | null
+      readonly reason: string
+    }
   | {
       readonly kind: 'stopping'
       readonly process: Process
@@ -83,8 +105,18 @@ export type ChildState =
       readonly then: Then
       readonly lifeMs: number
     }
-  | { readonly kind: 'backoff'; readonly cause: StartCause; readonly delayMs: number; readonly reason: string }
-  | { readonly kind: 'blocked'; readonly reason: string; readonly source: 'preflight' | 'fatal'; readonly retryAt: number }
+  | {
+      readonly kind: 'backoff'
+      readonly cause: StartCause
+      readonly delayMs: number
+      readonly reason: string
+    }
+  | {
+      readonly kind: 'blocked'
+      readonly reason: string
+      readonly source: 'preflight' | 'fatal'
+      readonly retryAt: number
+    }
   | { readonly kind: 'failed'; readonly reason: string; readonly retryAt: number }
   | { readonly kind: 'absent'; readonly reason: string }
   | { readonly kind: 'missing'; readonly reason: string }
@@ -94,7 +126,13 @@ export type ChildState =
       readonly identity: Identity | null
       readonly was: ChildState
     }
-  | { readonly kind: 'unknown'; readonly reason: string; readonly run: string; readonly identity: Identity | null; readonly was: ChildState }
+  | {
+      readonly kind: 'unknown'
+      readonly reason: string
+      readonly run: string
+      readonly identity: Identity | null
+      readonly was: ChildState
+    }
   | { readonly kind: 'observing'; readonly health: Health }
 
 /** What the operator wants. A failure never changes it. `until` is Unix milliseconds, null = for good. */

@@ -42,7 +42,8 @@ export function step(mesh: Mesh, event: Event): Stepped {
   apply(scope, changes, event)
   forgetRemoved(scope, changes)
   followSpecs(mesh, changes)
-  if (mesh.wanted === 'down' && ![...mesh.children.values()].some(hasProcess)) scope.effects.push({ kind: 'end' })
+  if (mesh.wanted === 'down' && ![...mesh.children.values()].some(hasProcess))
+    scope.effects.push({ kind: 'end' })
   return { effects: scope.effects, changes }
 }
 
@@ -63,13 +64,27 @@ function apply(scope: Scope, changes: Changes, fact: Fact): void {
 
 function wake(scope: Scope, gapMs: number): void {
   scope.mesh.graceUntil = scope.at + GRACE_MS
-  recordMesh(scope, 'gap', `no time was counted for ${Math.round(gapMs / 1000)} s (sleep or a stall): failures do not count for 60 s`, { gapMs })
+  recordMesh(
+    scope,
+    'gap',
+    `no time was counted for ${Math.round(gapMs / 1000)} s (sleep or a stall): failures do not count for 60 s`,
+    { gapMs },
+  )
 }
 
 /** A journal event about the mesh itself. */
 function recordMesh(scope: Scope, event: string, text: string, data: Record<string, unknown>): void {
   const id = scope.mesh.nextEventId++
-  scope.effects.push({ kind: 'record', id, subject: 'paios', generation: null, event, text, data, cause: null })
+  scope.effects.push({
+    kind: 'record',
+    id,
+    subject: 'paios',
+    generation: null,
+    event,
+    text,
+    data,
+    cause: null,
+  })
 }
 
 function restore(scope: Scope, changes: Changes, fact: Extract<Fact, { kind: 'recovered' }>): void {
@@ -115,7 +130,8 @@ function wantAgain(old: Child): Child {
 }
 
 function takeSpec(old: Child, spec: Child['spec'], hash: string): Child {
-  if (hasProcess(old) || old.state.kind === 'unknown') return { ...old, removed: false, pendingStop: null, nextSpec: { spec, hash } }
+  if (hasProcess(old) || old.state.kind === 'unknown')
+    return { ...old, removed: false, pendingStop: null, nextSpec: { spec, hash } }
   return { ...old, removed: false, spec, specHash: hash, nextSpec: null, warnings: {} }
 }
 

@@ -1,36 +1,27 @@
-/** The way down: stop steps → SIGKILL → exit → sweep → what comes next. */
+/** The way down: stop steps → SIGKILL → exit → sweep. */
 import type { StopStep } from '../../schemas/service.ts'
-import { backoffMs, CLEAN_MS, nextHalfOpenMs } from './backoff.ts'
+import { CLEAN_MS } from './backoff.ts'
 import type { ChildEvent } from './event.ts'
 import { classify } from './exits.ts'
-import { isExceeded, within } from './intensity.ts'
-import { arm, draw, enter, isWanted, record, type Scope } from './scope.ts'
-import { tryStart } from './starting.ts'
-import type { Child, Counters, Ending, Exit, Process, StartCause, StopCause, Then } from './state.ts'
+import { within } from './intensity.ts'
+import { processOf } from './rest.ts'
+import { arm, enter, record, type Scope } from './scope.ts'
+import type { Child, Counters, Ending, Exit, StartCause, StopCause, Then } from './state.ts'
 
 /** After SIGKILL the exit is looked for again this often, and the signal repeated. */
 const KILL_AGAIN_MS = 5_000
 /** A sweep that has not answered by then is taken as over; stopping never hangs the supervisor. */
 const SWEEP_MS = 30_000
-/** Restarts are shown for a week. */
-const WEEK_MS = 604_800_000
-
-/** No process, and none is wanted: rest. */
-export function settleIdle(child: Child, scope: Scope): Child {
-  const why = scope.mesh.wanted === 'down' ? 'down' : child.desired.kind === 'stopped' || !child.spec.enabled ? 'operator' : 'new'
-  const settled = { ...child, pendingStop: null }
-  if (child.state.kind === 'idle') return child.state.why === 'completed' || child.state.why === 'ended' ? settled : { ...settled, state: { ...child.state, why } }
-  return record(enter(settled, scope, { kind: 'idle', why, reason: null }), scope, 'stopped', 'stopped')
-}
-
-/** The process of a child that has one; null otherwise. */
-export function processOf(child: Child): Process | null {
-  const { state } = child
-  return 'process' in state ? state.process : null
-}
 
 /** Begins the stop steps. `then` says what follows; `now` goes straight to SIGKILL. */
-export function beginStop(child: Child, scope: Scope, cause: StopCause, then: Then, reason: string, now: boolean): Child {
+export function beginStop(
+  child: Child,
+  scope: Scope,
+  cause: StopCause,
+  then: Then,
+  reason: string,
+  now: boolean,
+): Child {
   const { state } = child
   if (state.kind !== 'starting' && state.kind !== 'running' && state.kind !== 'hung') return child
   const steps = now ? [] : cause === 'hung' ? (child.spec.hangStop ?? child.spec.stop) : child.spec.stop
@@ -68,14 +59,21 @@ function advance(child: Child, scope: Scope): Child {
 
 function wait(child: Child, scope: Scope, step: Extract<StopStep, { for: number }>, index: number): Child {
   if (step.step === 'wait-log') {
-    scope.effects.push({ kind: 'watch-log', service: child.name, generation: child.generation, index, pattern: step.pattern })
+    scope.effects.push({
+      kind: 'watch-log',
+      service: child.name,
+      generation: child.generation,
+      index,
+      pattern: step.pattern,
+    })
   }
   return arm(child, scope, 'step', scope.at + step.for)
 }
 
 function perform(child: Child, scope: Scope, step: StopStep): Child {
   const process = processOf(child)
-  if (step.step === 'close-stdin') scope.effects.push({ kind: 'close-stdin', service: child.name, generation: child.generation })
+  if (step.step === 'close-stdin')
+    scope.effects.push({ kind: 'close-stdin', service: child.name, generation: child.generation })
   if (step.step !== 'signal' || !process) return child
   scope.effects.push({
     kind: 'signal',
@@ -107,7 +105,12 @@ function kill(child: Child, scope: Scope): Child {
   const killed: Child = { ...child, state: { ...state, killed: true, deadline: scope.at } }
   const told = state.killed
     ? killed
-    : record({ ...killed, counters: countKill(child, scope) }, scope, 'killed', 'SIGKILL: it did not end in time')
+    : record(
+        { ...killed, counters: countKill(child, scope) },
+        scope,
+        'killed',
+        'SIGKILL: it did not end in time',
+      )
   return arm(told, scope, 'step', scope.at + KILL_AGAIN_MS)
 }
 
@@ -121,9 +124,14 @@ export function endStep(child: Child, scope: Scope): Child {
 }
 
 /** The line that a stop step waited for was written. */
-export function passLogStep(child: Child, scope: Scope, event: Extract<ChildEvent, { kind: 'log-seen' }>): Child {
+export function passLogStep(
+  child: Child,
+  scope: Scope,
+  event: Extract<ChildEvent, { kind: 'log-seen' }>,
+): Child {
   const { state } = child
-  if (state.kind !== 'stopping' || event.generation !== child.generation || event.index !== state.index) return child
+  if (state.kind !== 'stopping' || event.generation !== child.generation || event.index !== state.index)
+    return child
   return advance({ ...child, state: { ...state, index: state.index + 1 } }, scope)
 }
 
@@ -139,20 +147,38 @@ export function amendStop(child: Child, scope: Scope, then: Then, now: boolean):
 export function takeExit(child: Child, scope: Scope, event: Extract<ChildEvent, { kind: 'exited' }>): Child {
   const { state } = child
   if (event.generation !== child.generation) return child
-  if (state.kind !== 'starting' && state.kind !== 'running' && state.kind !== 'hung' && state.kind !== 'stopping') return child
+  if (
+    state.kind !== 'starting' &&
+    state.kind !== 'running' &&
+    state.kind !== 'hung' &&
+    state.kind !== 'stopping'
+  )
+    return child
   return beginSweep(child, scope, event.exit, event.logTail)
 }
 
 function beginSweep(child: Child, scope: Scope, exit: Exit, logTail: string): Child {
   const { state } = child
-  if (state.kind !== 'starting' && state.kind !== 'running' && state.kind !== 'hung' && state.kind !== 'stopping') return child
+  if (
+    state.kind !== 'starting' &&
+    state.kind !== 'running' &&
+    state.kind !== 'hung' &&
+    state.kind !== 'stopping'
+  )
+    return child
   const asked = state.kind === 'stopping'
   const readyAt = state.kind === 'starting' ? null : state.readyAt
   const plain = classify(child.spec, exit, logTail)
   const ending: Ending =
     asked && state.then === 'retry' ? { exit, class: 'failure', reason: state.reason } : plain
   const then: Then = asked ? state.then : 'retry'
-  const cause: StartCause = asked ? (state.cause === 'hung' ? 'hung' : state.cause === 'config' ? 'config' : 'manual') : 'crash'
+  const cause: StartCause = asked
+    ? state.cause === 'hung'
+      ? 'hung'
+      : state.cause === 'config'
+        ? 'config'
+        : 'manual'
+    : 'crash'
   scope.effects.push({ kind: 'close-probes', service: child.name })
   scope.effects.push({
     kind: 'sweep',
@@ -178,81 +204,4 @@ function beginSweep(child: Child, scope: Scope, exit: Exit, logTail: string): Ch
     asked,
   })
   return arm(told, scope, 'sweep', scope.at + SWEEP_MS)
-}
-
-/** The tree of the last life is gone, or what is left is named. Now the next life may begin. */
-export function afterSweep(child: Child, scope: Scope, left: readonly string[]): Child {
-  const { state } = child
-  if (state.kind !== 'sweeping') return child
-  const told = left.length
-    ? record(child, scope, 'left-over', `could not end: ${left.join(', ')}`, { left })
-    : child
-  const swept = { ...told, leftovers: left }
-  if (state.then === 'stop' || !isWanted(swept, scope)) return settleIdle(swept, scope)
-  if (state.then === 'restart') return tryStart(swept, scope, state.cause)
-  return decideRestart(swept, scope, state)
-}
-
-type Ended = Extract<Child['state'], { kind: 'sweeping' }>
-
-/** Restart type, exit class, budget and backoff decide what follows an end that nobody asked for. */
-function decideRestart(child: Child, scope: Scope, { ending, cause, lifeMs }: Ended): Child {
-  const { restart } = child.spec
-  if (ending.class === 'planned') return tryStart(child, scope, 'config')
-  if (ending.class === 'success' && restart !== 'permanent') return rest(child, scope, 'completed', null)
-  if (restart === 'temporary') return rest(child, scope, 'ended', ending.reason)
-  if (ending.class === 'fatal') return blockFatal(child, scope, ending.reason)
-  return restartOrGiveUp(child, scope, ending.reason, cause, lifeMs)
-}
-
-function rest(child: Child, scope: Scope, why: 'completed' | 'ended', reason: string | null): Child {
-  const idle = enter(child, scope, { kind: 'idle', why, reason })
-  return record(idle, scope, why, why === 'completed' ? 'completed' : `ended and is not restarted: ${reason}`)
-}
-
-/** A fatal exit: a restart cannot help. Tried again half-open after 15 min, doubling to 6 h. */
-export function blockFatal(child: Child, scope: Scope, reason: string): Child {
-  const fatalMs = nextHalfOpenMs(child.counters.fatalMs)
-  const retryAt = scope.at + fatalMs
-  const blocked = enter({ ...child, counters: { ...child.counters, fatalMs, trial: 'fatal' } }, scope, {
-    kind: 'blocked',
-    reason,
-    source: 'fatal',
-    retryAt,
-  })
-  return arm(record(blocked, scope, 'blocked', reason, { retryMs: fatalMs }), scope, 'retry', retryAt)
-}
-
-/** An unplanned end: wait and restart while the budget lasts, then give up, half-open. */
-export function restartOrGiveUp(child: Child, scope: Scope, reason: string, cause: StartCause, lifeMs: number): Child {
-  const { spec, counters } = child
-  const before = lifeMs >= CLEAN_MS ? 0 : counters.n
-  const ends = [...within(counters.ends, spec.intensity.within, scope.at), scope.at]
-  const counted: Counters = {
-    ...counters,
-    n: before + 1,
-    ends,
-    total: counters.total + 1,
-    walls: [...counters.walls.filter((wall) => wall > scope.wall - WEEK_MS), scope.wall].slice(-500),
-  }
-  if (counters.trial === 'failed' || isExceeded(ends, spec.intensity.max)) return giveUp({ ...child, counters: counted }, scope, reason)
-  const isInstant = before === 0 && lifeMs >= spec.stableAfter
-  const delayMs = isInstant ? 0 : backoffMs(counted.n, draw(scope))
-  if (delayMs === 0) return tryStart({ ...child, counters: counted }, scope, cause)
-  const waiting = enter({ ...child, counters: counted }, scope, { kind: 'backoff', cause, delayMs, reason })
-  return arm(record(waiting, scope, 'backoff', `next start in ${delayMs} ms`, { delayMs, n: counted.n }), scope, 'backoff', scope.at + delayMs)
-}
-
-function giveUp(child: Child, scope: Scope, reason: string): Child {
-  const failedMs = nextHalfOpenMs(child.counters.failedMs)
-  const retryAt = scope.at + failedMs
-  const counters: Counters = { ...child.counters, failedMs, trial: 'failed', ends: [] }
-  const { max, within: windowMs } = child.spec.intensity
-  const why =
-    child.counters.trial === 'failed'
-      ? 'gave up again: the half-open try failed'
-      : `gave up: more than ${max} failures in ${Math.round(windowMs / 60_000)} min, last`
-  const text = `${why}: ${reason}`
-  const failed = enter({ ...child, counters }, scope, { kind: 'failed', reason: text, retryAt })
-  return arm(record(failed, scope, 'failed', text, { retryMs: failedMs }), scope, 'retry', retryAt)
 }

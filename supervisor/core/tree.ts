@@ -40,7 +40,8 @@ export function startOrder(children: ReadonlyMap<string, Child>): string[] {
   const visit = (name: string) => {
     if (seen.has(name)) return
     seen.add(name)
-    for (const need of specOf(children.get(name))?.needs ?? []) if (children.has(need.service)) visit(need.service)
+    for (const need of specOf(children.get(name))?.needs ?? [])
+      if (children.has(need.service)) visit(need.service)
     order.push(name)
   }
   for (const name of children.keys()) visit(name)
@@ -107,7 +108,14 @@ export function tell(scope: Scope, changes: Changes, name: string, event: ChildE
 
 type Queue = { name: string; event: ChildEvent | null }[]
 
-function follow(scope: Scope, changes: Changes, before: Child, after: Child, forced: boolean, queue: Queue): void {
+function follow(
+  scope: Scope,
+  changes: Changes,
+  before: Child,
+  after: Child,
+  forced: boolean,
+  queue: Queue,
+): void {
   const { mesh } = scope
   const stop = dueStop(after, scope)
   if (stop === 'later') {
@@ -122,7 +130,8 @@ function follow(scope: Scope, changes: Changes, before: Child, after: Child, for
   if (before === after && !forced) return
   if (before.state.kind !== after.state.kind || isUp(before) !== isUp(after)) {
     for (const dependent of mesh.dependents.get(after.name) ?? []) {
-      if (mesh.children.get(dependent)?.state.kind === 'waiting') queue.push({ name: dependent, event: { kind: 'needs-changed' } })
+      if (mesh.children.get(dependent)?.state.kind === 'waiting')
+        queue.push({ name: dependent, event: { kind: 'needs-changed' } })
     }
   }
   if (!isUp(before) && isUp(after)) propagateRestart(scope, before, after, queue)

@@ -20,7 +20,10 @@ export type Control = {
   up(options: { dryRun: boolean; retry: boolean }): Promise<{ plan: Plan; warnings: string[] }>
   down(): Promise<void>
   start(name: string): Promise<Accepted>
-  stop(name: string, options: { forMs: number | null; withDependents: boolean; now: boolean }): Promise<Accepted>
+  stop(
+    name: string,
+    options: { forMs: number | null; withDependents: boolean; now: boolean },
+  ): Promise<Accepted>
   restart(name: string, options: { now: boolean }): Promise<Accepted>
   metrics(): Promise<{ contentType: string; text: string }>
 }
@@ -41,7 +44,12 @@ const HTTP_STATUS: Partial<Record<ErrorCode, number>> = {
 function newServer(): FastifyInstance {
   const server = Fastify({ logger: false, bodyLimit: 65_536, forceCloseConnections: true })
   server.setErrorHandler((error, _, reply) => {
-    const code = error instanceof PaiosError ? error.code : (error as { statusCode?: number }).statusCode === 400 ? 'usage' : 'internal'
+    const code =
+      error instanceof PaiosError
+        ? error.code
+        : (error as { statusCode?: number }).statusCode === 400
+          ? 'usage'
+          : 'internal'
     const message = error instanceof Error ? error.message : String(error)
     void reply.status(HTTP_STATUS[code] ?? 500).send({ error: { code, message } })
   })
@@ -57,29 +65,50 @@ const name = { type: 'string' }
 /** Serves the control API on a Unix socket. A socket file that is there is stale: the caller holds the lock. */
 export async function serveControl(socket: string, control: Control): Promise<void> {
   const server = newServer()
-  server.get('/status', (_, reply) => reply.header('content-type', 'application/json').send(JSON.stringify(control.status())))
+  server.get('/status', (_, reply) =>
+    reply.header('content-type', 'application/json').send(JSON.stringify(control.status())),
+  )
   server.get('/version', () => control.version())
   server.get('/metrics', (_, reply) => sendMetrics(control, reply))
-  server.get<{ Querystring: Record<string, string> }>('/events', (request, reply) => sendEvents(control, request.query, reply))
+  server.get<{ Querystring: Record<string, string> }>('/events', (request, reply) =>
+    sendEvents(control, request.query, reply),
+  )
   server.get<{ Params: { id: string } }>('/why/:id', ({ params }) => control.why(Number(params.id)))
-  server.post<{ Body: { dryRun: boolean; retry: boolean } }>('/up', { schema: object({ dryRun: flag, retry: flag }) }, ({ body }) => control.up(body))
+  server.post<{ Body: { dryRun: boolean; retry: boolean } }>(
+    '/up',
+    { schema: object({ dryRun: flag, retry: flag }) },
+    ({ body }) => control.up(body),
+  )
   server.post('/down', async () => {
     await control.down()
     return { ok: true }
   })
-  server.post<{ Body: { name: string } }>('/start', { schema: object({ name }, ['name']) }, async ({ body }) => ({
-    ok: true,
-    ...(await control.start(body.name)),
-  }))
+  server.post<{ Body: { name: string } }>(
+    '/start',
+    { schema: object({ name }, ['name']) },
+    async ({ body }) => ({
+      ok: true,
+      ...(await control.start(body.name)),
+    }),
+  )
   server.post<{ Body: { name: string; forMs: number | null; withDependents: boolean; now: boolean } }>(
     '/stop',
-    { schema: object({ name, forMs: { type: ['number', 'null'], default: null }, withDependents: flag, now: flag }, ['name']) },
+    {
+      schema: object(
+        { name, forMs: { type: ['number', 'null'], default: null }, withDependents: flag, now: flag },
+        ['name'],
+      ),
+    },
     async ({ body }) => ({ ok: true, ...(await control.stop(body.name, body)) }),
   )
-  server.post<{ Body: { name: string; now: boolean } }>('/restart', { schema: object({ name, now: flag }, ['name']) }, async ({ body }) => ({
-    ok: true,
-    ...(await control.restart(body.name, body)),
-  }))
+  server.post<{ Body: { name: string; now: boolean } }>(
+    '/restart',
+    { schema: object({ name, now: flag }, ['name']) },
+    async ({ body }) => ({
+      ok: true,
+      ...(await control.restart(body.name, body)),
+    }),
+  )
   rmSync(socket, { force: true })
   const mask = process.umask(0o177)
   try {
@@ -96,7 +125,11 @@ async function sendMetrics(control: Control, reply: FastifyReply): Promise<void>
 }
 
 /** Events as lines of JSON; with `follow`, the connection stays and gets what happens. */
-async function sendEvents(control: Control, query: Record<string, string>, reply: FastifyReply): Promise<void> {
+async function sendEvents(
+  control: Control,
+  query: Record<string, string>,
+  reply: FastifyReply,
+): Promise<void> {
   const since = query['since'] ? Date.parse(query['since']) : null
   const asked: EventQuery = {
     after: Number(query['after'] ?? 0),
@@ -106,7 +139,9 @@ async function sendEvents(control: Control, query: Record<string, string>, reply
   }
   const first = control.events(asked)
   if (!query['follow']) {
-    await reply.header('content-type', 'application/x-ndjson').send(first.map((event) => `${JSON.stringify(event)}\n`).join(''))
+    await reply
+      .header('content-type', 'application/x-ndjson')
+      .send(first.map((event) => `${JSON.stringify(event)}\n`).join(''))
     return
   }
   reply.hijack()
@@ -120,7 +155,10 @@ async function sendEvents(control: Control, query: Record<string, string>, reply
     }
   }
   send(first)
-  const timer = setInterval(() => send(control.events({ ...asked, after, sinceMs: null, limit: 1000 })), FOLLOW_MS)
+  const timer = setInterval(
+    () => send(control.events({ ...asked, after, sinceMs: null, limit: 1000 })),
+    FOLLOW_MS,
+  )
   raw.on('close', () => clearInterval(timer))
 }
 
@@ -131,14 +169,18 @@ export async function serveMetrics(port: number, control: Control): Promise<numb
   const server = newServer()
   server.addHook('onRequest', async (request, reply) => {
     const isOurs = LOOPBACK_HOST.test(request.headers.host ?? '') && request.headers.origin === undefined
-    if (!isOurs) await reply.status(403).send({ error: { code: 'refused', message: 'only for this machine' } })
+    if (!isOurs)
+      await reply.status(403).send({ error: { code: 'refused', message: 'only for this machine' } })
   })
   server.get('/metrics', (_, reply) => sendMetrics(control, reply))
   try {
     await server.listen({ port, host: '127.0.0.1' })
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
-    throw new PaiosError('port-in-use', `metrics are not served: port ${port} is in use; choose another with \`metrics: { port: … }\``)
+    throw new PaiosError(
+      'port-in-use',
+      `metrics are not served: port ${port} is in use; choose another with \`metrics: { port: … }\``,
+    )
   }
   const address = server.server.address()
   return typeof address === 'object' && address ? address.port : port

@@ -49,7 +49,10 @@ export function openDescendants(table: ProcessTable, known: () => ReadonlySet<nu
       const entry = table.entry(process.identity.pid)
       if (!entry || entry.start !== process.identity.start) return []
       const entries = members(service, process, table.list())
-      return [process.identity.pid, ...entries.map((member) => member.pid).filter((pid) => pid !== process.identity.pid)]
+      return [
+        process.identity.pid,
+        ...entries.map((member) => member.pid).filter((pid) => pid !== process.identity.pid),
+      ]
     },
     signalTree(service, process, signal) {
       for (const entry of members(service, process, table.list())) sendSignal(entry.pid, signal)
@@ -59,7 +62,9 @@ export function openDescendants(table: ProcessTable, known: () => ReadonlySet<nu
         memory.delete(service)
         return null
       }
-      return sweepAll(() => members(service, process, table.list()), hard).finally(() => memory.delete(service))
+      return sweepAll(() => members(service, process, table.list()), hard).finally(() =>
+        memory.delete(service),
+      )
     },
     remembered: (service) => [...(memory.get(service)?.keys() ?? [])],
     forget: (service) => void memory.delete(service),
@@ -70,7 +75,9 @@ export function openDescendants(table: ProcessTable, known: () => ReadonlySet<nu
 function byParent(process: Process, list: readonly Entry[]): Entry[] {
   const children = new Map<number, Entry[]>()
   for (const entry of list) children.set(entry.parent, [...(children.get(entry.parent) ?? []), entry])
-  const root = list.find((entry) => entry.pid === process.identity.pid && entry.start === process.identity.start)
+  const root = list.find(
+    (entry) => entry.pid === process.identity.pid && entry.start === process.identity.start,
+  )
   const found: Entry[] = root ? [root] : []
   for (let i = 0; i < found.length; i++) found.push(...(children.get(found[i]?.pid ?? -1) ?? []))
   return found
@@ -80,7 +87,12 @@ function byParent(process: Process, list: readonly Entry[]): Entry[] {
  * Everything proven to belong to this run: by marker, by remembered pid and start time, by parent, and the
  * members of a group in which one member is proven.
  */
-function findMembers(table: ProcessTable, owner: Process, remembered: Remembered | undefined, list: readonly Entry[]): Entry[] {
+function findMembers(
+  table: ProcessTable,
+  owner: Process,
+  remembered: Remembered | undefined,
+  list: readonly Entry[],
+): Entry[] {
   const proven = new Map<number, Entry>()
   for (const entry of byParent(owner, list)) proven.set(entry.pid, entry)
   for (const entry of list) {
@@ -106,7 +118,12 @@ function findMembers(table: ProcessTable, owner: Process, remembered: Remembered
  * Cheap and sufficient for the common case: the group is empty, nothing remembered lives, and no process that
  * was handed to one of our ancestors carries the marker (an orphan's top always is such a one).
  */
-function isClean(table: ProcessTable, owner: Process, remembered: Remembered | undefined, known: ReadonlySet<number>): boolean {
+function isClean(
+  table: ProcessTable,
+  owner: Process,
+  remembered: Remembered | undefined,
+  known: ReadonlySet<number>,
+): boolean {
   if (groupExists(owner.identity.pid)) return false
   for (const [pid, start] of remembered ?? []) {
     const entry = table.entry(pid)
@@ -135,7 +152,11 @@ function sendSignal(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH' && (error as NodeJS.ErrnoException).code !== 'EPERM') throw error
+    if (
+      (error as NodeJS.ErrnoException).code !== 'ESRCH' &&
+      (error as NodeJS.ErrnoException).code !== 'EPERM'
+    )
+      throw error
   }
 }
 

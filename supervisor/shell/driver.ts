@@ -52,7 +52,9 @@ export function createDriver({ mesh, clock, journal, perform, turned }: DriverOp
       for (const [name, before] of stepped.changes) if (!changed.has(name)) changed.set(name, before)
     }
     if (changed.size > 0 || effects.length > 0) {
-      journal.save(writesOf(mesh, changed, effects, { at, wall, durable: facts.some((fact) => DURABLE.has(fact.kind)) }))
+      journal.save(
+        writesOf(mesh, changed, effects, { at, wall, durable: facts.some((fact) => DURABLE.has(fact.kind)) }),
+      )
     }
     for (const effect of effects) perform[effect.kind](effect as never)
     turned(performance.now() - begun)
@@ -89,7 +91,12 @@ export function createDriver({ mesh, clock, journal, perform, turned }: DriverOp
 
 type Moment = { at: number; wall: number; durable: boolean }
 
-function writesOf(mesh: Mesh, changed: ReadonlyMap<string, Child | undefined>, effects: readonly Effect[], moment: Moment): Writes {
+function writesOf(
+  mesh: Mesh,
+  changed: ReadonlyMap<string, Child | undefined>,
+  effects: readonly Effect[],
+  moment: Moment,
+): Writes {
   const rows: Child[] = []
   for (const name of changed.keys()) {
     const child = mesh.children.get(name)

@@ -10,12 +10,18 @@ export function servicePath(path = process.env['PATH'] ?? '/usr/local/bin:/usr/b
   const own = dirname(process.execPath)
   const kept = path
     .split(delimiter)
-    .filter((folder) => folder !== '' && folder !== own && !/node_modules\/(\.bin|npm\/|@npmcli\/)|node-gyp-bin/.test(folder))
+    .filter(
+      (folder) =>
+        folder !== '' && folder !== own && !/node_modules\/(\.bin|npm\/|@npmcli\/)|node-gyp-bin/.test(folder),
+    )
   return [...new Set(kept)].join(delimiter) || '/usr/local/bin:/usr/bin:/bin'
 }
 
 /** PATH, HOME, USER, LANG, TMPDIR and TZ, plus what the spec declares (already resolved), plus the marker. */
-export function declaredEnvironment(declared: Readonly<Record<string, string>>, marker: Record<string, string>): Record<string, string> {
+export function declaredEnvironment(
+  declared: Readonly<Record<string, string>>,
+  marker: Record<string, string>,
+): Record<string, string> {
   const env: Record<string, string> = {
     PATH: servicePath(),
     HOME: process.env['HOME'] ?? homedir(),
@@ -54,7 +60,8 @@ function look(file: string): Resolved | null {
   try {
     const stat = statSync(file)
     if (stat.isDirectory()) return { kind: 'unusable', reason: `${file} is a folder, not a program` }
-    if ((stat.mode & 0o111) === 0) return { kind: 'unusable', reason: `${file} is not executable: chmod +x ${file}` }
+    if ((stat.mode & 0o111) === 0)
+      return { kind: 'unusable', reason: `${file} is not executable: chmod +x ${file}` }
     accessSync(file, constants.X_OK)
     return { kind: 'found', path: file }
   } catch (error) {

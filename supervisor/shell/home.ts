@@ -54,9 +54,14 @@ export function ensureHome(home: Home): void {
     }
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
-    if (code === 'ENOSPC') throw new PaiosError('disk-full', `cannot write ${home.root}: the disk is full`, { cause: error })
-    throw new PaiosError('home-unwritable', `cannot write ${home.root}: ${message}; set PAIOS_HOME to a folder of yours`, {
-      cause: error,
-    })
+    if (code === 'ENOSPC')
+      throw new PaiosError('disk-full', `cannot write ${home.root}: the disk is full`, { cause: error })
+    throw new PaiosError(
+      'home-unwritable',
+      `cannot write ${home.root}: ${message}; set PAIOS_HOME to a folder of yours`,
+      {
+        cause: error,
+      },
+    )
   }
 }

@@ -137,7 +137,9 @@ function readBack(spool: Spool, write: (writes: Writes, known: Set<string>) => v
 }
 
 function writer(database: Database.Database, redact: (text: string) => string) {
-  const meta = database.prepare('INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value')
+  const meta = database.prepare(
+    'INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value',
+  )
   const spec = database.prepare('INSERT INTO spec VALUES (?, ?) ON CONFLICT DO NOTHING')
   const row = database.prepare(
     'INSERT INTO service VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET spec = excluded.spec, row = excluded.row',
@@ -151,7 +153,17 @@ function writer(database: Database.Database, redact: (text: string) => string) {
     }
     for (const name of writes.gone) gone.run(name)
     for (const { id, subject, generation, event: kind, text, data, cause } of writes.records) {
-      event.run(id, Math.round(writes.wall), writes.at, subject, generation, kind, redact(text), redact(JSON.stringify(data)), cause)
+      event.run(
+        id,
+        Math.round(writes.wall),
+        writes.at,
+        subject,
+        generation,
+        kind,
+        redact(text),
+        redact(JSON.stringify(data)),
+        cause,
+      )
     }
     if (writes.wanted) meta.run('wanted', writes.wanted)
     meta.run('awake', String(writes.at))
@@ -169,8 +181,13 @@ function writer(database: Database.Database, redact: (text: string) => string) {
 
 function readLeft(database: Database.Database): Left {
   const value = (key: string) =>
-    (database.prepare('SELECT value FROM meta WHERE key = ?').get(key) as { value: string } | undefined)?.value
-  const rows = database.prepare('SELECT service.row AS row, spec.spec AS spec FROM service JOIN spec ON spec.hash = service.spec').all()
+    (database.prepare('SELECT value FROM meta WHERE key = ?').get(key) as { value: string } | undefined)
+      ?.value
+  const rows = database
+    .prepare(
+      'SELECT service.row AS row, spec.spec AS spec FROM service JOIN spec ON spec.hash = service.spec',
+    )
+    .all()
   const newest = database.prepare('SELECT coalesce(max(id), 0) AS id FROM event').get() as { id: number }
   return {
     rows: (rows as { row: string; spec: string }[]).map(({ row, spec }) => ({
@@ -201,7 +218,10 @@ const show = ({ wall, awake, data, ...rest }: EventRow): JournalEvent => ({
   data: JSON.parse(data) as Record<string, unknown>,
 })
 
-function readEvents(database: Database.Database, { after, limit, service, sinceMs }: EventQuery): JournalEvent[] {
+function readEvents(
+  database: Database.Database,
+  { after, limit, service, sinceMs }: EventQuery,
+): JournalEvent[] {
   const rows = database
     .prepare(
       `SELECT * FROM event WHERE id > @after AND (@service IS NULL OR subject = @service)

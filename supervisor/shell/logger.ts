@@ -27,7 +27,10 @@ export function createLogger(logs: string, redact: (text: string) => string): Lo
     if (pino) pino[line.level]({ time: line.time, ...line.data }, line.text)
     else kept.push(line)
   }
-  const at = (level: Level) => (text: string, data: Record<string, unknown> = {}) => write({ time: new Date().toISOString(), level, text, data })
+  const at =
+    (level: Level) =>
+    (text: string, data: Record<string, unknown> = {}) =>
+      write({ time: new Date().toISOString(), level, text, data })
   return {
     info: at('info'),
     warn: at('warn'),
@@ -35,7 +38,12 @@ export function createLogger(logs: string, redact: (text: string) => string): Lo
     async open(toTerminal) {
       const { default: create, multistream, destination } = await import('pino')
       mkdirSync(join(logs, 'supervisor'), { recursive: true, mode: 0o700 })
-      const file = destination({ dest: join(logs, 'supervisor', 'current.log'), sync: true, append: true, mode: 0o600 })
+      const file = destination({
+        dest: join(logs, 'supervisor', 'current.log'),
+        sync: true,
+        append: true,
+        mode: 0o600,
+      })
       // A log that cannot be written (a full disk) must not end the supervisor.
       file.on('error', () => undefined)
       const streams = multistream([{ stream: file }, ...(toTerminal ? [{ stream: process.stderr }] : [])])

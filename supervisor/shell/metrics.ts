@@ -5,10 +5,10 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import { STATES } from '../../schemas/status.ts'
 import { probeName } from '../core/health.ts'
-import { labelOf } from '../core/snapshot.ts'
+import { processOf } from '../core/rest.ts'
 import { isUp } from '../core/scope.ts'
+import { labelOf } from '../core/snapshot.ts'
 import type { Child, Mesh, StartCause } from '../core/state.ts'
-import { processOf } from '../core/stopping.ts'
 import type { ProbeRun } from './prober.ts'
 
 /** Label values of `paios_service_starts_total`. */
@@ -56,11 +56,20 @@ export function createMetrics(view: MetricsView) {
   addServiceGauges(gauge, view, children)
   addProbeGauges(gauge, children)
   const starts = counter('service_starts_total', 'Process starts, by reason', ['service', 'reason'])
-  const exits = counter('service_exits_total', 'Process exits, by cause. clean is an exit 0 that was not asked for', ['service', 'cause'])
+  const exits = counter(
+    'service_exits_total',
+    'Process exits, by cause. clean is an exit 0 that was not asked for',
+    ['service', 'cause'],
+  )
   const lastCode = new Map<string, number>()
-  gauge('service_last_exit_code', 'Exit code of the last process, 128+n for a signal, -1 if none', ['service'], (own) => {
-    for (const child of children()) own.set({ service: child.name }, lastCode.get(child.name) ?? -1)
-  })
+  gauge(
+    'service_last_exit_code',
+    'Exit code of the last process, 128+n for a signal, -1 if none',
+    ['service'],
+    (own) => {
+      for (const child of children()) own.set({ service: child.name }, lastCode.get(child.name) ?? -1)
+    },
+  )
   const runs = counter('probe_runs_total', 'Probe runs, by result', ['service', 'probe', 'result'])
   const lastRun = new Map<string, { service: string; probe: string; at: number }>()
   gauge('probe_last_run_timestamp_seconds', 'Time of the last completed run', ['service', 'probe'], (own) => {
@@ -82,7 +91,11 @@ export function createMetrics(view: MetricsView) {
     registers: [registry],
   })
   const jumps = counter('supervisor_clock_jumps_total', 'Gaps seen by the tick clock, by cause', ['kind'])
-  const journalErrors = counter('journal_write_errors_total', 'Events that could not be written to the journal', [])
+  const journalErrors = counter(
+    'journal_write_errors_total',
+    'Events that could not be written to the journal',
+    [],
+  )
   for (const kind of JUMPS) jumps.inc({ kind }, 0)
   journalErrors.inc(0)
 
@@ -129,7 +142,9 @@ function addSupervisorGauges(gauge: AddGauge, view: MetricsView): void {
   gauge('build_info', 'Build of the supervisor. Always 1', ['version', 'node_version'], (own) =>
     own.set({ version: view.version, node_version: process.version }, 1),
   )
-  gauge('supervisor_start_time_seconds', 'Time at which the supervisor started', [], (own) => own.set(view.startedWall / 1000))
+  gauge('supervisor_start_time_seconds', 'Time at which the supervisor started', [], (own) =>
+    own.set(view.startedWall / 1000),
+  )
   gauge('supervisor_last_tick_timestamp_seconds', 'Time of the last completed control loop tick', [], (own) =>
     own.set(view.lastTickWall() / 1000),
   )
@@ -149,21 +164,43 @@ function addServiceGauges(gauge: AddGauge, view: MetricsView, children: () => Ch
         if (number !== null) own.set({ service: child.name }, number)
       }
     })
-  gauge('service_info', 'Declared attributes of a service. Always 1', ['service', 'kind', 'preset'], (own) => {
-    for (const { name: service, spec } of children()) own.set({ service, kind: spec.kind, preset: spec.preset }, 1)
-  })
+  gauge(
+    'service_info',
+    'Declared attributes of a service. Always 1',
+    ['service', 'kind', 'preset'],
+    (own) => {
+      for (const { name: service, spec } of children())
+        own.set({ service, kind: spec.kind, preset: spec.preset }, 1)
+    },
+  )
   gauge('service_state', 'State of the service, 1 for the current one', ['service', 'state'], (own) => {
     for (const child of children()) {
       const label = labelOf(child)
       for (const state of STATES) own.set({ service: child.name, state }, state === label ? 1 : 0)
     }
   })
-  each('service_desired_running', '1 if the service is declared to run now', (child) => (child.desired.kind === 'running' && child.spec.enabled ? 1 : 0))
-  each('service_up', '1 if the service is running and its readiness probes pass', (child) => (isUp(child) ? 1 : 0))
-  each('service_state_since_timestamp_seconds', 'Time at which the current state was entered', (child) => child.since / 1000)
-  each('service_start_time_seconds', 'Time at which the current process started, 0 if none', (child) => (processOf(child)?.startedWall ?? 0) / 1000)
-  each('service_restart_backoff_seconds', 'Current restart delay', (child) => (child.state.kind === 'backoff' ? child.state.delayMs / 1000 : 0))
-  each('service_processes', 'Processes in the process tree of the service', (child) => (processOf(child) ? Math.max(1, view.treeOf(child.name).length) : 0))
+  each('service_desired_running', '1 if the service is declared to run now', (child) =>
+    child.desired.kind === 'running' && child.spec.enabled ? 1 : 0,
+  )
+  each('service_up', '1 if the service is running and its readiness probes pass', (child) =>
+    isUp(child) ? 1 : 0,
+  )
+  each(
+    'service_state_since_timestamp_seconds',
+    'Time at which the current state was entered',
+    (child) => child.since / 1000,
+  )
+  each(
+    'service_start_time_seconds',
+    'Time at which the current process started, 0 if none',
+    (child) => (processOf(child)?.startedWall ?? 0) / 1000,
+  )
+  each('service_restart_backoff_seconds', 'Current restart delay', (child) =>
+    child.state.kind === 'backoff' ? child.state.delayMs / 1000 : 0,
+  )
+  each('service_processes', 'Processes in the process tree of the service', (child) =>
+    processOf(child) ? Math.max(1, view.treeOf(child.name).length) : 0,
+  )
   each('service_resident_memory_bytes', 'Resident memory of the process tree', (child) => {
     const process = processOf(child)
     if (!process) return 0
@@ -173,7 +210,11 @@ function addServiceGauges(gauge: AddGauge, view: MetricsView, children: () => Ch
 }
 
 function addProbeGauges(gauge: AddGauge, children: () => Child[]): void {
-  const each = (name: string, help: string, value: (child: Child, probe: Child['spec']['probes'][number]) => number | null) =>
+  const each = (
+    name: string,
+    help: string,
+    value: (child: Child, probe: Child['spec']['probes'][number]) => number | null,
+  ) =>
     gauge(name, help, ['service', 'probe'], (own) => {
       for (const child of children()) {
         for (const probe of child.spec.probes) {
@@ -182,14 +223,23 @@ function addProbeGauges(gauge: AddGauge, children: () => Child[]): void {
         }
       }
     })
-  const judged = (child: Child, probe: string) => ('health' in child.state ? child.state.health[probe] : undefined)
+  const judged = (child: Child, probe: string) =>
+    'health' in child.state ? child.state.health[probe] : undefined
   each('probe_success', '1 if the last run of the probe passed', (child, probe) => {
     const name = probeName(probe)
     if (probe.role === 'preflight') return child.warnings[name] === undefined ? 1 : 0
     const found = judged(child, name)
     return found ? (found.failures === 0 && found.passes > 0 ? 1 : 0) : null
   })
-  each('probe_consecutive_failures', 'Failed runs in a row', (child, probe) => judged(child, probeName(probe))?.failures ?? 0)
-  each('probe_failure_threshold', 'Declared number of failed runs in a row that make a failure', (_, probe) => probe.failureThreshold)
+  each(
+    'probe_consecutive_failures',
+    'Failed runs in a row',
+    (child, probe) => judged(child, probeName(probe))?.failures ?? 0,
+  )
+  each(
+    'probe_failure_threshold',
+    'Declared number of failed runs in a row that make a failure',
+    (_, probe) => probe.failureThreshold,
+  )
   each('probe_interval_seconds', 'Declared time between two runs', (_, probe) => probe.every / 1000)
 }

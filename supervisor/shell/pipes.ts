@@ -27,7 +27,8 @@ export function openPipes(stdin: Writable, stdout: Readable, logPath: string): P
     const answer = waiting.get(message.id as number)
     if (!answer) return refuseRequest(stdin, message)
     waiting.delete(message.id as number)
-    if (message.error) answer.reject(new Error(`${message.error.message ?? 'error'} (${message.error.code ?? '?'})`))
+    if (message.error)
+      answer.reject(new Error(`${message.error.message ?? 'error'} (${message.error.code ?? '?'})`))
     else answer.resolve(message.result)
   })
   stdout.on('close', () => fail('the server closed its output'))
@@ -56,7 +57,12 @@ export function openPipes(stdin: Writable, stdout: Readable, logPath: string): P
   }
 }
 
-type Message = { id?: unknown; method?: string; result?: unknown; error?: { code?: number; message?: string } }
+type Message = {
+  id?: unknown
+  method?: string
+  result?: unknown
+  error?: { code?: number; message?: string }
+}
 
 /** The server may ask us (ping, roots/list): an owner that offers nothing answers so, as the protocol wants. */
 function refuseRequest(stdin: Writable, { id, method }: Message): void {

@@ -3,9 +3,7 @@
  * point of the period otherwise. It decides nothing; every result goes to the core. When this process itself was
  * late, a time-out says nothing about the service and becomes unknown.
  */
-import { type FSWatcher, watch } from 'node:fs'
 import { homedir } from 'node:os'
-import { basename, dirname } from 'node:path'
 import type { OpenProbe, ProbeKind, ProbeResult, ProbeTarget } from '../../probes/probe.ts'
 import type { ProbeSpec, ServiceSpec } from '../../schemas/service.ts'
 import type { ProbeRole } from '../core/effect.ts'
@@ -13,6 +11,7 @@ import type { PreflightResult, ProbeOutcome } from '../core/event.ts'
 import { probeName } from '../core/health.ts'
 import type { Process } from '../core/state.ts'
 import { declaredEnvironment } from './environment.ts'
+import { openWatches } from './file-watch.ts'
 import { logPathOf } from './log-file.ts'
 import { checkBasics } from './preflight.ts'
 import type { Processes, Tell } from './processes.ts'
@@ -20,14 +19,21 @@ import { expandHome, MissingSecret, type Secrets } from './secrets.ts'
 
 /** A time-out that rings this much too late was ours, not the service's. */
 const LATE_MS = 1_000
-/** Editors write a file in several steps; a change is looked at after this pause. */
-const SETTLE_MS = 300
 
 /** A probe that ran, for the metrics. */
-export type ProbeRun = { service: string; probe: string; result: 'ok' | 'fail' | 'timeout' | 'error'; seconds: number }
+export type ProbeRun = {
+  service: string
+  probe: string
+  result: 'ok' | 'fail' | 'timeout' | 'error'
+  seconds: number
+}
 
 /** What the prober must know of a service at the moment. */
-export type Subject = { readonly spec: ServiceSpec; readonly generation: number; readonly process: Process | null }
+export type Subject = {
+  readonly spec: ServiceSpec
+  readonly generation: number
+  readonly process: Process | null
+}
 
 export type ProberOptions = {
   readonly secrets: Secrets
@@ -51,7 +57,16 @@ async function loadKinds(): Promise<Record<string, ProbeKind>> {
 }
 
 /** The settings of a probe without its schedule. */
-function settingsOf({ kind: _k, name: _n, role: _r, every: _e, timeout: _t, failureThreshold: _f, successThreshold: _s, ...settings }: ProbeSpec) {
+function settingsOf({
+  kind: _k,
+  name: _n,
+  role: _r,
+  every: _e,
+  timeout: _t,
+  failureThreshold: _f,
+  successThreshold: _s,
+  ...settings
+}: ProbeSpec) {
   return settings
 }
 
@@ -95,7 +110,9 @@ export function openProber(options: ProberOptions) {
         const reason = result.kind === 'pass' ? '' : options.secrets.redact(result.reason)
         return { check: probeName(probe), outcome: result.kind, reason }
       })
-      Promise.all(checks).then(done, (error: Error) => done([{ check: 'preflight', outcome: 'unknown', reason: error.message }]))
+      Promise.all(checks).then(done, (error: Error) =>
+        done([{ check: 'preflight', outcome: 'unknown', reason: error.message }]),
+      )
     },
     /** Opens the probes of these roles for one generation. */
     open(service: string, generation: number, roles: readonly ProbeRole[], isReady: boolean): void {
@@ -185,7 +202,11 @@ async function settle(opened: OpenProbe, probe: ProbeSpec): Promise<ProbeResult>
       resolve(
         isOurs
           ? { kind: 'unknown', reason: 'the prober itself was late' }
-          : { kind: 'fail', reason: `${probe.kind}: ${TIMED_OUT} ${probe.timeout / 1000} s`, progress: false },
+          : {
+              kind: 'fail',
+              reason: `${probe.kind}: ${TIMED_OUT} ${probe.timeout / 1000} s`,
+              progress: false,
+            },
       )
     }, probe.timeout)
   })
@@ -213,7 +234,11 @@ function clean(result: ProbeResult, secrets: Secrets): ProbeOutcome {
   return result.kind === 'pass' ? result : { ...result, reason: secrets.redact(result.reason) }
 }
 
-function targetOf(service: string, { generation, process, spec }: Subject, options: ProberOptions): ProbeTarget {
+function targetOf(
+  service: string,
+  { generation, process, spec }: Subject,
+  options: ProberOptions,
+): ProbeTarget {
   const { processes, secrets } = options
   const pipes = processes.pipes(service)
   return {
@@ -227,52 +252,12 @@ function targetOf(service: string, { generation, process, spec }: Subject, optio
     tree: () => Promise.resolve(processes.tree(service)),
     run: (argv, { env, ...rest }) => {
       const declared = declaredEnvironment({ ...secrets.resolve(spec.env), ...env }, {})
-      return processes.run(argv.map(expandHome), { ...rest, env: declared, cwd: expandHome(spec.cwd ?? homedir()) })
+      return processes.run(argv.map(expandHome), {
+        ...rest,
+        env: declared,
+        cwd: expandHome(spec.cwd ?? homedir()),
+      })
     },
     ...(pipes ? { request: pipes.request } : {}),
-  }
-}
-
-/** Watches files by their folders, since editors replace files. */
-function openWatches(changed: (service: string) => void) {
-  const folders = new Map<string, { watcher: FSWatcher; files: Map<string, Set<string>> }>()
-  const pending = new Map<string, NodeJS.Timeout>()
-  const later = (service: string) => {
-    clearTimeout(pending.get(service))
-    const fire = () => {
-      pending.delete(service)
-      changed(service)
-    }
-    pending.set(service, setTimeout(fire, SETTLE_MS).unref())
-  }
-  const openFolder = (folder: string) => {
-    const files = new Map<string, Set<string>>()
-    const watcher = watch(folder, { persistent: false }, (_, file) => {
-      for (const service of files.get(file ?? '') ?? []) later(service)
-    })
-    watcher.on('error', () => {
-      watcher.close()
-      folders.delete(folder)
-    })
-    folders.set(folder, { watcher, files })
-    return files
-  }
-  return {
-    add(service: string, paths: readonly string[]): void {
-      for (const path of paths.map(expandHome)) {
-        const folder = dirname(path)
-        try {
-          const files = folders.get(folder)?.files ?? openFolder(folder)
-          files.set(basename(path), (files.get(basename(path)) ?? new Set()).add(service))
-        } catch (error) {
-          // A folder that does not exist yet cannot be watched; the period of the probe is the fallback.
-          if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-        }
-      }
-    },
-    close(): void {
-      for (const { watcher } of folders.values()) watcher.close()
-      for (const timer of pending.values()) clearTimeout(timer)
-    },
   }
 }

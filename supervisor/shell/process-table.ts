@@ -122,7 +122,11 @@ function linuxOrphans(table: ProcessTable): number[] | null {
   }
 }
 
-const PS = { env: { LC_ALL: 'C', TZ: 'UTC', PATH: '/bin:/usr/bin' }, encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 } as const
+const PS = {
+  env: { LC_ALL: 'C', TZ: 'UTC', PATH: '/bin:/usr/bin' },
+  encoding: 'utf8',
+  maxBuffer: 64 * 1024 * 1024,
+} as const
 const PS_LINE = /^\s*(\d+)\s+(\d+)\s+(\d+)\s+(\S+)\s+(\w+\s+\w+\s+\d+\s+[\d:]+\s+\d+)\s+(.*)$/
 
 function parsePs(text: string): Entry[] {
@@ -148,7 +152,8 @@ function parsePs(text: string): Entry[] {
 /** The table by `ps`, for systems without /proc. */
 export function psTable(): ProcessTable {
   const fields = ['-ww', '-o', 'pid=,ppid=,pgid=,stat=,lstart=,command=']
-  const ask = (args: string[]) => execFileSync('/bin/ps', args, { ...PS, stdio: ['ignore', 'pipe', 'ignore'] })
+  const ask = (args: string[]) =>
+    execFileSync('/bin/ps', args, { ...PS, stdio: ['ignore', 'pipe', 'ignore'] })
   return {
     boot: `${process.platform}:${readBootId()}`,
     entry(pid) {
@@ -175,6 +180,7 @@ export function psTable(): ProcessTable {
 }
 
 function readBootId(): string {
-  if (process.platform === 'darwin') return execFileSync('/usr/sbin/sysctl', ['-n', 'kern.bootsessionuuid'], PS).trim()
+  if (process.platform === 'darwin')
+    return execFileSync('/usr/sbin/sysctl', ['-n', 'kern.bootsessionuuid'], PS).trim()
   return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
 }

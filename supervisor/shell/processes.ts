@@ -59,7 +59,12 @@ export function openProcesses({ table, secrets, logs, tell }: ProcessesOptions) 
     knownPids.delete(entry.process.identity.pid)
     entry.endWatch?.()
     const tail = readTail(logPathOf(logs, service), entry.process.logOffset)
-    tell(service, { kind: 'exited', generation: entry.generation, exit: { code, signal }, logTail: secrets.redact(tail) })
+    tell(service, {
+      kind: 'exited',
+      generation: entry.generation,
+      exit: { code, signal },
+      logTail: secrets.redact(tail),
+    })
   }
 
   function spawn(service: string, spec: ServiceSpec, generation: number, run: string): void {
@@ -73,7 +78,8 @@ export function openProcesses({ table, secrets, logs, tell }: ProcessesOptions) 
       start(service, spec, generation, run, env, log, failed)
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code
-      const reason = code === 'ENOSPC' ? 'its log cannot be written: the disk is full' : (error as Error).message
+      const reason =
+        code === 'ENOSPC' ? 'its log cannot be written: the disk is full' : (error as Error).message
       failed(reason, error instanceof MissingSecret)
     } finally {
       if (fd !== null) closeSync(fd)
@@ -105,7 +111,9 @@ export function openProcesses({ table, secrets, logs, tell }: ProcessesOptions) 
     const child = subprocess.nodeChildProcess
     const { pid } = child
     if (pid === undefined) {
-      child.once('error', (error: NodeJS.ErrnoException) => failed(spawnReason(program, error), isPermanent(error)))
+      child.once('error', (error: NodeJS.ErrnoException) =>
+        failed(spawnReason(program, error), isPermanent(error)),
+      )
       return
     }
     const entry = table.entry(pid)
@@ -118,7 +126,8 @@ export function openProcesses({ table, secrets, logs, tell }: ProcessesOptions) 
       logOffset: log.offset,
       adopted: false,
     }
-    const pipes = child.stdin && child.stdout ? openPipes(child.stdin, child.stdout, logPathOf(logs, service)) : null
+    const pipes =
+      child.stdin && child.stdout ? openPipes(child.stdin, child.stdout, logPathOf(logs, service)) : null
     const known: Live = { process, generation, pipes, isChild: true, endWatch: null, isEnding: false }
     live.set(service, known)
     knownPids.add(pid)
@@ -149,7 +158,12 @@ export function openProcesses({ table, secrets, logs, tell }: ProcessesOptions) 
     }, ENDING_POLL_MS)
   }
 
-  function signal(service: string, process: Process, name: NodeJS.Signals, to: 'process' | 'group' | 'tree'): void {
+  function signal(
+    service: string,
+    process: Process,
+    name: NodeJS.Signals,
+    to: 'process' | 'group' | 'tree',
+  ): void {
     if (!isProven(service, process)) return
     expectEnd(service)
     const { pid } = process.identity
@@ -171,7 +185,8 @@ export function openProcesses({ table, secrets, logs, tell }: ProcessesOptions) 
     looks++
     for (const [service, entry] of live) {
       if (entry.isChild || !entry.process.adopted) continue
-      if (isAlive(entry.process.identity.pid) && (looks % FULL_LOOK !== 0 || isSame(table, entry.process))) continue
+      if (isAlive(entry.process.identity.pid) && (looks % FULL_LOOK !== 0 || isSame(table, entry.process)))
+        continue
       ended(service, entry, null, null)
     }
   }
@@ -226,7 +241,8 @@ function isSame(table: ProcessTable, { identity }: Process): boolean {
   return entry !== null && !entry.zombie && entry.start === identity.start
 }
 
-const isPermanent = (error: NodeJS.ErrnoException) => ['EACCES', 'ENOENT', 'ENOTDIR', 'ENOEXEC'].includes(error.code ?? '')
+const isPermanent = (error: NodeJS.ErrnoException) =>
+  ['EACCES', 'ENOENT', 'ENOTDIR', 'ENOEXEC'].includes(error.code ?? '')
 
 function spawnReason(program: string, error: NodeJS.ErrnoException): string {
   const why: Record<string, string> = {
@@ -244,7 +260,10 @@ function spawnReason(program: string, error: NodeJS.ErrnoException): string {
 const OUTPUT_MAX = 4 * 1024 * 1024
 
 /** Runs a probe's program in a group of its own; when the signal aborts, the whole group is killed. */
-async function runProbeProgram(argv: readonly string[], options: RunOptions & { cwd: string }): Promise<RunResult> {
+async function runProbeProgram(
+  argv: readonly string[],
+  options: RunOptions & { cwd: string },
+): Promise<RunResult> {
   const [program = '', ...args] = argv
   const subprocess = execa(program, args, {
     ...QUIET,
@@ -272,7 +291,9 @@ async function runProbeProgram(argv: readonly string[], options: RunOptions & { 
     kill()
   })
   if (result.exitCode === undefined && result.signal === undefined) {
-    throw new Error(`${program} could not be run: ${result.cause instanceof Error ? result.cause.message : 'unknown cause'}`)
+    throw new Error(
+      `${program} could not be run: ${result.cause instanceof Error ? result.cause.message : 'unknown cause'}`,
+    )
   }
   return {
     code: result.exitCode ?? null,

@@ -8,7 +8,12 @@ import type { ProcessTable } from './process-table.ts'
  * contradict them. Without a marker (a wrapper may exec with a clean environment) the open log file is the
  * evidence; without either nobody can tell.
  */
-export function identify(table: ProcessTable, run: string, identity: Identity, logPath: string): IdentityVerdict {
+export function identify(
+  table: ProcessTable,
+  run: string,
+  identity: Identity,
+  logPath: string,
+): IdentityVerdict {
   if (identity.boot !== table.boot) return { kind: 'dead' }
   try {
     const entry = table.entry(identity.pid)
@@ -17,7 +22,10 @@ export function identify(table: ProcessTable, run: string, identity: Identity, l
     const marker = table.marker(identity.pid)
     if (marker.kind === 'run' && marker.run !== run) return { kind: 'foreign', pid: identity.pid }
     if (marker.kind === 'none' && table.writesTo(identity.pid, logPath) !== true) {
-      return { kind: 'unknown', reason: `pid ${identity.pid} has the right start time but neither its marker nor its log file` }
+      return {
+        kind: 'unknown',
+        reason: `pid ${identity.pid} has the right start time but neither its marker nor its log file`,
+      }
     }
     return { kind: 'same', identity, startedWall: Date.now() }
   } catch (error) {
@@ -34,9 +42,15 @@ export function findRun(table: ProcessTable, run: string): IdentityVerdict {
       return marker.kind === 'run' && marker.run === run
     })
     const pids = new Set(marked.map((entry) => entry.pid))
-    const leader = marked.find((entry) => entry.group === entry.pid && !pids.has(entry.parent)) ?? marked.find((entry) => !pids.has(entry.parent))
+    const leader =
+      marked.find((entry) => entry.group === entry.pid && !pids.has(entry.parent)) ??
+      marked.find((entry) => !pids.has(entry.parent))
     if (!leader) return { kind: 'dead' }
-    return { kind: 'same', identity: { boot: table.boot, pid: leader.pid, start: leader.start }, startedWall: Date.now() }
+    return {
+      kind: 'same',
+      identity: { boot: table.boot, pid: leader.pid, start: leader.start },
+      startedWall: Date.now(),
+    }
   } catch (error) {
     return { kind: 'unknown', reason: `the process table cannot be read (${(error as Error).message})` }
   }

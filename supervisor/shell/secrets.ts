@@ -33,12 +33,14 @@ export function expandHome(path: string): string {
 export function openSecrets(envFile: string): Secrets {
   const values = new Set<string>()
   const read = (kind: string, what: string): string => {
-    const value = kind === 'env' ? readEnv(envFile, what) : kind === 'file' ? readSecretFile(what) : readJson(what)
+    const value =
+      kind === 'env' ? readEnv(envFile, what) : kind === 'file' ? readSecretFile(what) : readJson(what)
     if (value.length >= SHORTEST) values.add(value)
     return value
   }
   const resolve = (value: unknown): unknown => {
-    if (typeof value === 'string') return value.replace(REFERENCE, (_, kind: string, what: string) => read(kind, what))
+    if (typeof value === 'string')
+      return value.replace(REFERENCE, (_, kind: string, what: string) => read(kind, what))
     if (Array.isArray(value)) return value.map(resolve)
     if (value === null || typeof value !== 'object') return value
     return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, resolve(part)]))
@@ -60,7 +62,8 @@ function readEnv(envFile: string, name: string): string {
     if (match?.[1] === name) return (match[2] ?? '').replace(/^(["'])(.*)\1$/, '$2')
   }
   const own = process.env[name]
-  if (own === undefined || own === '') throw new MissingSecret(`secret \${env:${name}} is neither in ${envFile} nor in the environment`)
+  if (own === undefined || own === '')
+    throw new MissingSecret(`secret \${env:${name}} is neither in ${envFile} nor in the environment`)
   return own
 }
 
@@ -77,7 +80,9 @@ function readSecretFile(path: string): string {
   try {
     return readFileSync(expandHome(path), 'utf8').trim()
   } catch (error) {
-    throw new MissingSecret(`secret \${file:${path}} cannot be read: ${(error as NodeJS.ErrnoException).code}`)
+    throw new MissingSecret(
+      `secret \${file:${path}} cannot be read: ${(error as NodeJS.ErrnoException).code}`,
+    )
   }
 }
 
@@ -91,6 +96,7 @@ function readJson(what: string): string {
     throw new MissingSecret(`secret \${json:${what}} cannot be read: ${why}`)
   }
   for (const part of key.split('.')) value = (value as Record<string, unknown> | null | undefined)?.[part]
-  if (typeof value !== 'string' || value === '') throw new MissingSecret(`secret \${json:${what}}: the file has no text there`)
+  if (typeof value !== 'string' || value === '')
+    throw new MissingSecret(`secret \${json:${what}}: the file has no text there`)
   return value
 }

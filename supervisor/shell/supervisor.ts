@@ -6,11 +6,11 @@ import { randomBytes } from 'node:crypto'
 import type { Status } from '../../schemas/status.ts'
 import type { Effect } from '../core/effect.ts'
 import type { Fact } from '../core/event.ts'
+import { processOf } from '../core/rest.ts'
 import { showService } from '../core/snapshot.ts'
 import type { Mesh } from '../core/state.ts'
 import { emptyMesh } from '../core/step.ts'
 import { hasProcess } from '../core/tree.ts'
-import { processOf } from '../core/stopping.ts'
 import { PaiosError } from '../errors.ts'
 import type { Accepted } from './api.ts'
 import { createClock, TICK_MS } from './clock.ts'
@@ -22,8 +22,8 @@ import { logPathOf } from './log-file.ts'
 import type { Logger } from './logger.ts'
 import type { ExitCause, Metrics } from './metrics.ts'
 import { openProber, type ProbeRun, type Subject } from './prober.ts'
-import { openProcesses, type Tell } from './processes.ts'
 import type { ProcessTable } from './process-table.ts'
+import { openProcesses, type Tell } from './processes.ts'
 import { findRun, identify } from './proof.ts'
 import type { Secrets } from './secrets.ts'
 import { createTimers } from './timers.ts'
@@ -66,20 +66,34 @@ export function createSupervisor(options: SupervisorOptions) {
     measure((to) => to.jumped('stall'))
     post({ kind: 'host-woke', gapMs })
   })
-  const timers = createTimers(clock, (service, timer, token) => tell(service, { kind: 'timer-fired', timer, token }))
+  const timers = createTimers(clock, (service, timer, token) =>
+    tell(service, { kind: 'timer-fired', timer, token }),
+  )
   const processes = openProcesses({ table, secrets, logs: home.logs, tell })
   const subject = (service: string): Subject | null => {
     const child = mesh.children.get(service)
     return child ? { spec: child.spec, generation: child.generation, process: processOf(child) } : null
   }
   const ran = (run: ProbeRun) => measure((to) => to.probed(run))
-  const prober = openProber({ secrets, logs: home.logs, cache: home.cache, processes, subject, tell, ran, random: Math.random })
+  const prober = openProber({
+    secrets,
+    logs: home.logs,
+    cache: home.cache,
+    processes,
+    subject,
+    tell,
+    ran,
+    random: Math.random,
+  })
   const requests = openRequests()
 
   const perform: Perform = {
     'run-preflight': ({ service, attempt }) => {
       const about = subject(service)
-      if (about) prober.preflight(service, about, (results) => tell(service, { kind: 'preflight-reported', attempt, results }))
+      if (about)
+        prober.preflight(service, about, (results) =>
+          tell(service, { kind: 'preflight-reported', attempt, results }),
+        )
     },
     spawn: ({ service, generation, run }) => {
       const child = mesh.children.get(service)
@@ -87,7 +101,12 @@ export function createSupervisor(options: SupervisorOptions) {
       const cause = child.state.kind === 'spawning' ? child.state.cause : 'boot'
       const problem = journal.problem()
       if (problem !== null && cause !== 'crash' && cause !== 'hung') {
-        tell(service, { kind: 'spawn-failed', generation, reason: `not started: ${problem}`, permanent: true })
+        tell(service, {
+          kind: 'spawn-failed',
+          generation,
+          reason: `not started: ${problem}`,
+          permanent: true,
+        })
         return
       }
       processes.spawn(service, child.spec, generation, run)
@@ -95,10 +114,13 @@ export function createSupervisor(options: SupervisorOptions) {
     },
     signal: ({ service, process, signal, to }) => processes.signal(service, process, signal, to),
     'close-stdin': ({ service }) => processes.closeStdin(service),
-    'watch-log': ({ service, generation, index, pattern }) => processes.watchLog(service, generation, index, pattern),
+    'watch-log': ({ service, generation, index, pattern }) =>
+      processes.watchLog(service, generation, index, pattern),
     sweep: ({ service, generation, process, hard }) => processes.sweep(service, generation, process, hard),
     identify: ({ service, run, identity }) => {
-      const verdict = identity ? identify(table, run, identity, logPathOf(home.logs, service)) : findRun(table, run)
+      const verdict = identity
+        ? identify(table, run, identity, logPathOf(home.logs, service))
+        : findRun(table, run)
       tell(service, { kind: 'identified', run, verdict })
     },
     adopt: ({ service, generation, process }) => processes.adopt(service, generation, process),
@@ -156,7 +178,10 @@ export function createSupervisor(options: SupervisorOptions) {
     services: (): Status['services'] => {
       const view = { at: clock.awake(), wall: clock.wall() }
       return [...mesh.children.values()].map((child) =>
-        showService(child, mesh.children, { ...view, logPath: child.spec.command ? logPathOf(home.logs, child.name) : null }),
+        showService(child, mesh.children, {
+          ...view,
+          logPath: child.spec.command ? logPathOf(home.logs, child.name) : null,
+        }),
       )
     },
     liveCount: () => [...mesh.children.values()].filter(hasProcess).length,
@@ -185,10 +210,27 @@ function seed(): [number, number, number, number] {
 }
 
 type RecordEffect = Extract<Effect, { kind: 'record' }>
-const LOUD = new Set(['failed', 'blocked', 'missing', 'unknown', 'hung', 'degraded', 'left-over', 'foreign', 'killed', 'warning', 'start-failed', 'spawn-failed'])
+const LOUD = new Set([
+  'failed',
+  'blocked',
+  'missing',
+  'unknown',
+  'hung',
+  'degraded',
+  'left-over',
+  'foreign',
+  'killed',
+  'warning',
+  'start-failed',
+  'spawn-failed',
+])
 
 /** A journal event also is a line of the log, and some are counted. */
-function heed({ subject, generation, event, text, data }: RecordEffect, logger: Logger, measure: (told: Told) => void): void {
+function heed(
+  { subject, generation, event, text, data }: RecordEffect,
+  logger: Logger,
+  measure: (told: Told) => void,
+): void {
   logger[LOUD.has(event) ? 'warn' : 'info'](text, { subject, generation, event, ...data })
   if (event === 'exited') {
     const { code, signal, asked } = data as { code: number | null; signal: string | null; asked: boolean }
@@ -211,7 +253,14 @@ function codeOf(code: number | null, signal: string | null): number {
 }
 
 const SIGNALS: Readonly<Record<string, number>> = {
-  SIGHUP: 1, SIGINT: 2, SIGQUIT: 3, SIGABRT: 6, SIGKILL: 9, SIGSEGV: 11, SIGPIPE: 13, SIGTERM: 15,
+  SIGHUP: 1,
+  SIGINT: 2,
+  SIGQUIT: 3,
+  SIGABRT: 6,
+  SIGKILL: 9,
+  SIGSEGV: 11,
+  SIGPIPE: 13,
+  SIGTERM: 15,
 }
 
 /** Commands that wait for the core's answer. */

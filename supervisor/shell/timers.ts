@@ -12,7 +12,10 @@ export type Timers = {
 }
 
 /** Timers that call `fired` with the token they were set with. */
-export function createTimers(clock: Clock, fired: (service: string, timer: TimerName, token: number) => void): Timers {
+export function createTimers(
+  clock: Clock,
+  fired: (service: string, timer: TimerName, token: number) => void,
+): Timers {
   const running = new Map<string, NodeJS.Timeout>()
   const arm = (key: string, at: number, fire: () => void) => {
     const inMs = Math.min(Math.max(0, at - clock.awake()), LONGEST_MS)

@@ -7,8 +7,8 @@ import { parse as parseYaml } from 'yaml'
 import { meshJsonSchema } from '../../schemas/mesh.ts'
 import { commonFields } from '../../schemas/service.ts'
 import { parseMesh } from '../../supervisor/config.ts'
-import { specHash } from '../../supervisor/spec-hash.ts'
 import { documentError } from '../../supervisor/document/problem.ts'
+import { specHash } from '../../supervisor/spec-hash.ts'
 import { meshOf, parse, presets, problemsOf } from './sample-presets.ts'
 
 describe('a valid document', () => {

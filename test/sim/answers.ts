@@ -1,14 +1,30 @@
 /** The fake shell: every effect of the core is answered by the world, late, in any order, or not at all. */
 import type { ProbeSpec } from '../../schemas/service.ts'
 import type { Effect } from '../../supervisor/core/effect.ts'
-import type { ChildEvent, Fact, IdentityVerdict, PreflightResult, ProbeOutcome } from '../../supervisor/core/event.ts'
+import type {
+  ChildEvent,
+  Fact,
+  IdentityVerdict,
+  PreflightResult,
+  ProbeOutcome,
+} from '../../supervisor/core/event.ts'
 import type { Process } from '../../supervisor/core/state.ts'
 import { CODES } from './mesh.ts'
 import { identityOf, type Proc } from './process-table.ts'
 import type { World } from './world.ts'
 
 type Of<K extends Effect['kind']> = Extract<Effect, { kind: K }>
-type Series = { readonly probe: ProbeSpec; readonly name: string; readonly generation: number; streak: number; last: string; isAsleep: boolean }
+type Series = {
+  readonly probe: ProbeSpec
+  readonly name: string
+  readonly generation: number
+  streak: number
+  last: string
+  isAsleep: boolean
+}
+
+/** A liveness probe without one of these beside it would only end what is still starting; nobody declares that. */
+const isGate = ({ role }: ProbeSpec) => role === 'startup' || role === 'readiness'
 
 /** Old facts that a fault may deliver again. */
 const REMEMBERED = 64
@@ -44,7 +60,10 @@ export class Answers {
 
   /** A fact that was delivered before, once more. */
   repeatFact(): void {
-    if (this.#past.length > 0) this.#world.dispatch(this.#world.dice.pick(this.#past))
+    if (this.#past.length === 0) return
+    const fact = this.#world.dice.pick(this.#past)
+    this.#world.dispatch(fact)
+    this.wakeProbes(fact.service)
   }
 
   #fact(service: string, event: ChildEvent, ms = this.#world.latency()): void {
@@ -104,7 +123,8 @@ export class Answers {
     const trouble = this.#world.trouble(service)
     const isBad = trouble.preflightUntil > this.#world.at
     if (isBad && trouble.preflight === 'hang') {
-      if (this.#world.dice.chance(0.5)) this.#fact(service, { kind: 'preflight-reported', attempt, results: [] }, 130_000)
+      if (this.#world.dice.chance(0.5))
+        this.#fact(service, { kind: 'preflight-reported', attempt, results: [] }, 130_000)
       return
     }
     const outcome = isBad && trouble.preflight !== 'hang' ? trouble.preflight : 'pass'
@@ -158,10 +178,13 @@ export class Answers {
       stubbornUntil: trouble.stubbornUntil > at ? trouble.stubbornUntil : 0,
     })
     if (trouble.leakyUntil > at) {
-      for (let i = dice.between(1, 3); i > 0; i--) world.processes.add({ ...proc, isLeader: false, ownsPipes: false })
+      for (let i = dice.between(1, 3); i > 0; i--)
+        world.processes.add({ ...proc, isLeader: false, ownsPipes: false })
     }
     if (trouble.crashUntil > at) {
-      world.later(dice.duration(3, 20_000), () => this.exit(proc, trouble.crashCode, trouble.crashCode === null ? 'SIGSEGV' : null))
+      world.later(dice.duration(3, 20_000), () =>
+        this.exit(proc, trouble.crashCode, trouble.crashCode === null ? 'SIGSEGV' : null),
+      )
     } else if (program?.isOneshot) world.later(dice.duration(100, 20_000), () => this.exit(proc, 0, null))
     return proc
   }
@@ -174,10 +197,15 @@ export class Answers {
     const { service, generation } = proc
     if (!proc.isLeader || !this.#watched.has(`${service}/${generation}`)) return
     this.wakeProbes(service)
-    if (!this.spawning.has(`${service}/${generation}`)) this.#reportExit(service, generation, { code, signal })
+    if (!this.spawning.has(`${service}/${generation}`))
+      this.#reportExit(service, generation, { code, signal })
   }
 
-  #reportExit(service: string, generation: number, exit: { code: number | null; signal: string | null }): void {
+  #reportExit(
+    service: string,
+    generation: number,
+    exit: { code: number | null; signal: string | null },
+  ): void {
     this.#fact(service, { kind: 'exited', generation, exit, logTail: '' })
   }
 
@@ -191,11 +219,13 @@ export class Answers {
     const leader = world.processes.lifeOf(process)
     const targets = leader ? [leader] : []
     if (to !== 'process') {
-      for (const proc of world.processes.of(leader?.service ?? '')) if (proc.run === process.run && proc !== leader) targets.push(proc)
+      for (const proc of world.processes.of(leader?.service ?? ''))
+        if (proc.run === process.run && proc !== leader) targets.push(proc)
     }
     for (const proc of targets) {
       if (signal === 'SIGKILL') {
-        if (proc.stubbornUntil <= world.at) world.later(world.dice.between(0, 5), () => this.exit(proc, null, 'SIGKILL'))
+        if (proc.stubbornUntil <= world.at)
+          world.later(world.dice.between(0, 5), () => this.exit(proc, null, 'SIGKILL'))
       } else if (!proc.ignoresTerm && (proc.hungUntil <= world.at || world.dice.chance(0.5))) {
         world.later(proc.drainMs, () => this.exit(proc, world.dice.chance(0.5) ? 0 : null, 'SIGTERM'))
       }
@@ -210,7 +240,8 @@ export class Answers {
   }
 
   #watchLog({ service, generation, index }: Of<'watch-log'>): void {
-    if (this.#world.dice.chance(0.7)) this.#fact(service, { kind: 'log-seen', generation, index }, this.#world.dice.duration(5, 60_000))
+    if (this.#world.dice.chance(0.7))
+      this.#fact(service, { kind: 'log-seen', generation, index }, this.#world.dice.duration(5, 60_000))
   }
 
   #sweep({ service, generation, process }: Of<'sweep'>): void {
@@ -304,7 +335,11 @@ export class Answers {
       const isOld = outcome.kind !== 'pass' && series.streak > probe.failureThreshold + 2
       this.#schedule(service, series, isOld ? Math.max(60_000, probe.every) : probe.every)
     }
-    this.#world.dispatch({ kind: 'child', service, event: { kind: 'probe-reported', generation, probe: name, outcome } })
+    this.#world.dispatch({
+      kind: 'child',
+      service,
+      event: { kind: 'probe-reported', generation, probe: name, outcome },
+    })
   }
 
   #look(service: string, { probe, generation }: Series): ProbeOutcome {
@@ -317,10 +352,12 @@ export class Answers {
     if (probe.role === 'preflight') {
       return trouble.preflightUntil > at && trouble.preflight === 'fail' ? failing('would not start') : pass
     }
-    if (world.mesh.children.get(service)?.spec.command === null) return trouble.downUntil > at ? failing('no connection') : pass
+    if (world.mesh.children.get(service)?.spec.command === null)
+      return trouble.downUntil > at ? failing('no connection') : pass
     const proc = world.processes.leader(service, generation)
     if (!proc) return failing('no process')
-    if (at < proc.readyAt) return failing('still starting', proc.isProgressing)
+    const isPatient = probe.role === 'liveness' && !world.mesh.children.get(service)?.spec.probes.some(isGate)
+    if (at < proc.readyAt && !isPatient) return failing('still starting', proc.isProgressing)
     if (proc.hungUntil > at) return failing('no answer')
     if (probe.role === 'readiness' && proc.notReadyUntil > at) return failing('not ready')
     return pass

@@ -37,7 +37,18 @@ const TIMERS: Record<Child['state']['kind'], readonly string[]> = {
   observing: [],
 }
 /** States that nothing but their timer leads out of. */
-const NEEDS_TIMER = new Set(['checking', 'hung', 'stopping', 'sweeping', 'backoff', 'blocked', 'failed', 'absent', 'missing', 'unknown'])
+const NEEDS_TIMER = new Set([
+  'checking',
+  'hung',
+  'stopping',
+  'sweeping',
+  'backoff',
+  'blocked',
+  'failed',
+  'absent',
+  'missing',
+  'unknown',
+])
 
 type Budget = { endedAt: number | null; restarts: number[] }
 
@@ -91,11 +102,14 @@ export class Checkers {
   /** Right after the step: what holds of the effects and the new records, even if the supervisor dies now. */
   after(event: Event, { effects, changes }: Stepped): void {
     const { children } = this.#world.mesh
+    if (event.kind === 'child' && event.event.kind === 'identified')
+      this.#noteVerdict(event.service, event.event)
     if (this.#isStale && (changes.size > 0 || effects.some((effect) => effect.kind !== 'end'))) {
       const fact = event.kind === 'child' ? `${event.service} ${event.event.kind}` : event.kind
       this.#fail(`a stale fact was obeyed: ${fact}`)
     }
-    if (effects.length > MAX_EFFECTS_PER_CHILD * (children.size + 1)) this.#fail(`${effects.length} effects of one fact`)
+    if (effects.length > MAX_EFFECTS_PER_CHILD * (children.size + 1))
+      this.#fail(`${effects.length} effects of one fact`)
     for (const effect of effects) {
       if (effect.kind === 'spawn') this.#checkSpawn(effect)
       if (effect.kind === 'signal') this.#checkSignal(effect)
@@ -106,7 +120,6 @@ export class Checkers {
       if (before) this.#checkDesired(event, before, child)
       this.#checkStopOrder(before, child)
     }
-    if (event.kind === 'child' && event.event.kind === 'identified') this.#noteVerdict(event.service, event.event)
   }
 
   #checkSpawn({ service, run, generation }: Extract<Effect, { kind: 'spawn' }>): void {
@@ -115,11 +128,19 @@ export class Checkers {
       return this.#fail(`${service}: a start without its intent in the record`)
     }
     for (const proc of this.#world.processes.of(service)) {
-      if (proc.isLeader) this.#fail(`${service}: a second process, pid ${proc.pid} of generation ${proc.generation} still lives`)
-      if (!proc.isNamed) this.#fail(`${service}: started while pid ${proc.pid}, left by generation ${proc.generation}, lives unnamed`)
+      if (proc.isLeader)
+        this.#fail(
+          `${service}: a second process, pid ${proc.pid} of generation ${proc.generation} still lives`,
+        )
+      if (!proc.isNamed)
+        this.#fail(
+          `${service}: started while pid ${proc.pid}, left by generation ${proc.generation}, lives unnamed`,
+        )
     }
-    if (this.#stopped.has(service) && child.desired.kind === 'stopped') this.#fail(`${service}: started although the operator stopped it`)
-    if (!child.spec.enabled || child.removed) this.#fail(`${service}: started although it is disabled or removed`)
+    if (this.#stopped.has(service) && child.desired.kind === 'stopped')
+      this.#fail(`${service}: started although the operator stopped it`)
+    if (!child.spec.enabled || child.removed)
+      this.#fail(`${service}: started although it is disabled or removed`)
     if (this.#world.mesh.wanted === 'down') this.#fail(`${service}: started while the mesh is down`)
     const missing = unmet(child, this.#world.mesh)
     if (missing.length > 0) this.#fail(`${service}: started although it needs ${missing.join(', ')}`)
@@ -139,24 +160,33 @@ export class Checkers {
   }
 
   #noteVerdict(service: string, { run, verdict }: { run: string; verdict: { kind: string } }): void {
-    if (verdict.kind === 'foreign' || verdict.kind === 'unknown') this.#untouchable.set(run, `${verdict.kind} (${service})`)
+    if (verdict.kind === 'foreign' || verdict.kind === 'unknown')
+      this.#untouchable.set(run, `${verdict.kind} (${service})`)
     else this.#untouchable.delete(run)
   }
 
   #checkDesired(event: Event, before: Child, child: Child): void {
     if (before.desired === child.desired || isDeepStrictEqual(before.desired, child.desired)) return
-    const isTimed = event.kind === 'child' && event.event.kind === 'timer-fired' && event.event.timer === 'unstop'
-    if (event.kind !== 'operator-asked' && !isTimed) this.#fail(`${child.name}: ${event.kind} changed what the operator wants`)
+    const isTimed =
+      event.kind === 'child' && event.event.kind === 'timer-fired' && event.event.timer === 'unstop'
+    if (event.kind !== 'operator-asked' && !isTimed)
+      this.#fail(`${child.name}: ${event.kind} changed what the operator wants`)
   }
 
   /** A stop for good begins only when no dependent that goes down too still has its process. */
   #checkStopOrder(before: Child | undefined, child: Child): void {
     if (child.state.kind !== 'stopping' || child.state.then !== 'stop') return
-    if (before === undefined || (before.state.kind !== 'running' && before.state.kind !== 'starting' && before.state.kind !== 'hung')) return
+    if (
+      before === undefined ||
+      (before.state.kind !== 'running' && before.state.kind !== 'starting' && before.state.kind !== 'hung')
+    )
+      return
     for (const other of this.#world.mesh.children.values()) {
       if (!other.spec.needs.some((need) => need.service === child.name)) continue
       if (isUnwanted(other, this.#world.mesh) && isBusy(other)) {
-        this.#fail(`${child.name}: stopped before ${other.name} (${other.state.kind}), which needs it and goes down too`)
+        this.#fail(
+          `${child.name}: stopped before ${other.name} (${other.state.kind}), which needs it and goes down too`,
+        )
       }
     }
   }
@@ -164,7 +194,8 @@ export class Checkers {
   /** The step's rows are in the journal: now they count. */
   saved(event: Event, { effects, changes }: Stepped): void {
     const { mesh, rows } = this.#world
-    if (rows.size !== mesh.children.size) this.#fail('the journal has rows that the mesh has not, or the other way round')
+    if (rows.size !== mesh.children.size)
+      this.#fail('the journal has rows that the mesh has not, or the other way round')
     for (const child of mesh.children.values()) {
       if (rows.get(child.name) !== child) this.#fail(`${child.name}: changed without its row being saved`)
     }
@@ -178,7 +209,8 @@ export class Checkers {
     }
     for (const effect of effects) {
       if (effect.kind === 'spawn') this.#countRestart(effect.service)
-      if (effect.kind === 'signal' && effect.signal === 'SIGKILL') this.#countKill(effect.service, effect.generation)
+      if (effect.kind === 'signal' && effect.signal === 'SIGKILL')
+        this.#countKill(effect.service, effect.generation)
     }
     for (const child of mesh.children.values()) {
       if (this.#stopped.has(child.name) !== (child.desired.kind === 'stopped')) {
@@ -188,7 +220,12 @@ export class Checkers {
   }
 
   #followOperator(event: Event, effects: readonly Effect[]): void {
-    if (event.kind === 'child' && event.event.kind === 'timer-fired' && event.event.timer === 'unstop' && !this.#isStale) {
+    if (
+      event.kind === 'child' &&
+      event.event.kind === 'timer-fired' &&
+      event.event.timer === 'unstop' &&
+      !this.#isStale
+    ) {
       this.#stopped.delete(event.service)
       this.#budgets.delete(event.service)
     }
@@ -220,6 +257,7 @@ export class Checkers {
     const { state } = child
     const isNew = before.specHash !== child.specHash || before.nextSpec?.hash !== child.nextSpec?.hash
     if (isNew || state.kind === 'failed') this.#budgets.delete(child.name)
+    else if (state.kind === 'idle') this.#budget(child.name).endedAt = null
     else if (state.kind === 'sweeping' && before.state.kind !== 'sweeping') {
       if (state.then === 'retry' && state.ending.class !== 'planned' && state.ending.class !== 'fatal') {
         this.#budget(child.name).endedAt ??= at
@@ -237,7 +275,9 @@ export class Checkers {
     budget.endedAt = null
     budget.restarts = [...budget.restarts.filter((at) => at > endedAt - intensity.within), endedAt]
     if (budget.restarts.length > intensity.max) {
-      this.#fail(`${service}: ${budget.restarts.length} restarts in ${intensity.within} ms, the limit is ${intensity.max}`)
+      this.#fail(
+        `${service}: ${budget.restarts.length} restarts in ${intensity.within} ms, the limit is ${intensity.max}`,
+      )
     }
   }
 
@@ -251,7 +291,8 @@ export class Checkers {
     const kills = (this.#kills.get(service) ?? []).filter((kill) => kill.at > at - limit.within)
     if (!kills.some((kill) => kill.generation === generation)) kills.push({ generation, at })
     this.#kills.set(service, kills)
-    if (kills.length > limit.max) this.#fail(`${service}: ${kills.length} kills in ${limit.within} ms, the limit is ${limit.max}`)
+    if (kills.length > limit.max)
+      this.#fail(`${service}: ${kills.length} kills in ${limit.within} ms, the limit is ${limit.max}`)
   }
 
   /** The step's effects are under way: nothing may be stuck. */
@@ -269,10 +310,13 @@ export class Checkers {
     for (const timer in child.timers) {
       count++
       const token = child.timers[timer as keyof Child['timers']]?.token
-      if (armed?.get(timer) !== token) this.#fail(`${child.name}: its ${timer} timer is in the record but not set`)
-      if (timer !== 'unstop' && !allowed.includes(timer)) this.#fail(`${child.name}: a ${timer} timer in ${child.state.kind}`)
+      if (armed?.get(timer) !== token)
+        this.#fail(`${child.name}: its ${timer} timer is in the record but not set`)
+      if (timer !== 'unstop' && !allowed.includes(timer))
+        this.#fail(`${child.name}: a ${timer} timer in ${child.state.kind}`)
     }
-    if ((armed?.size ?? 0) !== count) this.#fail(`${child.name}: a timer is set that the record does not know`)
+    if ((armed?.size ?? 0) !== count)
+      this.#fail(`${child.name}: a timer is set that the record does not know`)
     if (NEEDS_TIMER.has(child.state.kind) && !allowed.some((timer) => timer in child.timers)) {
       this.#fail(`${child.name}: stuck in ${child.state.kind}, without its timer`)
     }
@@ -284,16 +328,20 @@ export class Checkers {
     const isWanted = !isUnwanted(child, mesh)
     switch (state.kind) {
       case 'idle':
-        if (isWanted && state.why !== 'completed' && state.why !== 'ended') this.#fail(`${name}: stuck, wanted but idle (${state.why})`)
+        if (isWanted && state.why !== 'completed' && state.why !== 'ended')
+          this.#fail(`${name}: stuck, wanted but idle (${state.why})`)
         return
       case 'spawning':
-        if (!answers.spawning.has(`${name}/${child.generation}`)) this.#fail(`${name}: stuck in spawning, nobody starts it`)
+        if (!answers.spawning.has(`${name}/${child.generation}`))
+          this.#fail(`${name}: stuck in spawning, nobody starts it`)
         return
       case 'adopting':
-        if (!answers.identifying.has(`${name}/${state.run}`)) this.#fail(`${name}: stuck in adopting, nobody looks`)
+        if (!answers.identifying.has(`${name}/${state.run}`))
+          this.#fail(`${name}: stuck in adopting, nobody looks`)
         return
       case 'waiting':
-        if (isWanted && unmet(child, mesh).length === 0) this.#fail(`${name}: stuck in waiting, all its needs are met`)
+        if (isWanted && unmet(child, mesh).length === 0)
+          this.#fail(`${name}: stuck in waiting, all its needs are met`)
         break
       case 'starting':
       case 'running':
@@ -306,23 +354,27 @@ export class Checkers {
         return
       default:
     }
-    if (!isWanted && owesNothing(child, mesh)) this.#fail(`${name}: stuck in ${state.kind} although it is not wanted`)
+    if (!isWanted && owesNothing(child, mesh))
+      this.#fail(`${name}: stuck in ${state.kind} although it is not wanted`)
   }
 
   #checkLife(child: Child, process: Process): void {
     const { answers } = this.#world
     const { name, state } = child
-    if (!answers.isBelievable(name, child.generation, process)) this.#fail(`${name}: ${state.kind} without a process, and nobody will say so`)
+    if (!answers.isBelievable(name, child.generation, process))
+      this.#fail(`${name}: ${state.kind} without a process, and nobody will say so`)
     if (state.kind === 'starting' && !child.timers.budget) this.#fail(`${name}: starting without a budget`)
     const isGated = child.spec.probes.some((probe) => probe.role === 'readiness' || probe.role === 'liveness')
     if (isGated && !answers.isProbed(name)) this.#fail(`${name}: ${state.kind}, but its probes are closed`)
-    if (child.nextSpec && !isUnwanted(child, this.#world.mesh)) this.#fail(`${name}: runs on although its declaration changed`)
+    if (child.nextSpec && !isUnwanted(child, this.#world.mesh))
+      this.#fail(`${name}: runs on although its declaration changed`)
   }
 
   /** What the journal gives back is what was put in. */
   replay(rows: readonly Row[]): void {
     for (const { child } of rows) {
-      if (!isDeepStrictEqual(child, this.#world.rows.get(child.name))) this.#fail(`${child.name}: its row does not replay`)
+      if (!isDeepStrictEqual(child, this.#world.rows.get(child.name)))
+        this.#fail(`${child.name}: its row does not replay`)
     }
   }
 
@@ -331,11 +383,23 @@ export class Checkers {
     for (const { child } of rows) {
       const now = this.#world.mesh.children.get(child.name)
       if (!now) continue
-      const same = ['spec', 'desired', 'generation', 'counters', 'seen', 'removed', 'lastEnding', 'leftovers', 'since'] as const
+      const same = [
+        'spec',
+        'desired',
+        'generation',
+        'counters',
+        'seen',
+        'removed',
+        'lastEnding',
+        'leftovers',
+        'since',
+      ] as const
       for (const field of same) {
-        if (!isDeepStrictEqual(now[field], child[field])) this.#fail(`${child.name}: ${field} is not as recorded after recovery`)
+        if (!isDeepStrictEqual(now[field], child[field]))
+          this.#fail(`${child.name}: ${field} is not as recorded after recovery`)
       }
-      if (isBusy(child) && now.state.kind !== 'adopting') this.#fail(`${child.name}: ${child.state.kind} became ${now.state.kind} unseen`)
+      if (isBusy(child) && now.state.kind !== 'adopting')
+        this.#fail(`${child.name}: ${child.state.kind} became ${now.state.kind} unseen`)
     }
   }
 
@@ -362,7 +426,8 @@ export class Checkers {
       }
       const isOver = state.kind === 'idle' && (state.why === 'completed' || state.why === 'ended')
       const isHeld = state.kind === 'waiting' && unmet(child, mesh).length > 0
-      if (!isOver && !isHeld && !isReadyNow(child)) this.#fail(`${name}: wanted and possible, yet ${state.kind}`)
+      if (!isOver && !isHeld && !isReadyNow(child))
+        this.#fail(`${name}: wanted and possible, yet ${state.kind}`)
     }
     for (const proc of this.#world.processes.all()) {
       const child = mesh.children.get(proc.service)

@@ -1,6 +1,7 @@
 /** Everything bad that a day can bring. Each fault strikes the world once and says in words what it did. */
-import { CODES, randomProgram, randomSpec } from './mesh.ts'
+
 import { leaders } from './answers.ts'
+import { CODES, randomProgram, randomSpec } from './mesh.ts'
 import type { World } from './world.ts'
 
 type Fault = { readonly weight: number; readonly strike: (world: World) => string }
@@ -11,7 +12,23 @@ const HOUR = 3_600_000
 const anyService = (world: World) => world.dice.pick(world.plan.specs).spec.name
 
 /** Makes something be wrong with a service for a while. */
-function trouble(world: World, field: 'crash' | 'slow' | 'preflight' | 'spawn' | 'broken' | 'deaf' | 'leaky' | 'stubborn' | 'sweep' | 'down' | 'unreadable', lowMs: number, highMs: number): string {
+function trouble(
+  world: World,
+  field:
+    | 'crash'
+    | 'slow'
+    | 'preflight'
+    | 'spawn'
+    | 'broken'
+    | 'deaf'
+    | 'leaky'
+    | 'stubborn'
+    | 'sweep'
+    | 'down'
+    | 'unreadable',
+  lowMs: number,
+  highMs: number,
+): string {
   const name = anyService(world)
   const ms = world.dice.duration(lowMs, highMs)
   world.trouble(name)[`${field}Until`] = world.at + ms
@@ -22,7 +39,14 @@ function trouble(world: World, field: 'crash' | 'slow' | 'preflight' | 'spawn' |
 function crash(world: World): string {
   const [proc] = [world.dice.pick([...leaders(world), null])]
   if (!proc) return 'nobody crashes'
-  const code = world.dice.pick([CODES.failure, CODES.failure, CODES.success, CODES.planned, CODES.fatal, null])
+  const code = world.dice.pick([
+    CODES.failure,
+    CODES.failure,
+    CODES.success,
+    CODES.planned,
+    CODES.fatal,
+    null,
+  ])
   world.answers.exit(proc, code, code === null ? 'SIGSEGV' : null)
   return `${proc.service}: exits with ${code ?? 'SIGSEGV'}`
 }
@@ -30,9 +54,17 @@ function crash(world: World): string {
 function crashLoop(world: World): string {
   const name = anyService(world)
   const found = world.trouble(name)
-  found.crashCode = world.dice.pick([CODES.failure, CODES.failure, CODES.failure, CODES.success, CODES.fatal, null])
+  found.crashCode = world.dice.pick([
+    CODES.failure,
+    CODES.failure,
+    CODES.failure,
+    CODES.success,
+    CODES.fatal,
+    null,
+  ])
   found.crashUntil = world.at + world.dice.duration(5_000, 2 * HOUR)
-  for (const proc of leaders(world)) if (proc.service === name) world.answers.exit(proc, found.crashCode, null)
+  for (const proc of leaders(world))
+    if (proc.service === name) world.answers.exit(proc, found.crashCode, null)
   return `${name}: crash loop with ${found.crashCode}`
 }
 
@@ -92,7 +124,13 @@ function nag(world: World): string {
   for (let i = dice.between(3, 8); i > 0; i--) {
     const command = dice.pick([
       { kind: 'start', name },
-      { kind: 'stop', name, forMs: dice.chance(0.5) ? dice.duration(10, 5_000) : null, withDependents: dice.chance(0.7), now: dice.chance(0.3) },
+      {
+        kind: 'stop',
+        name,
+        forMs: dice.chance(0.5) ? dice.duration(10, 5_000) : null,
+        withDependents: dice.chance(0.7),
+        now: dice.chance(0.3),
+      },
       { kind: 'restart', name, now: dice.chance(0.3), preflight: {} },
     ] as const)
     world.later(dice.duration(1, 20_000), () => world.ask(command))
@@ -104,7 +142,18 @@ function nag(world: World): string {
 function interfere(world: World): string {
   const { dice } = world
   const busy = [...world.mesh.children.values()].filter(({ state }) =>
-    ['backoff', 'checking', 'spawning', 'starting', 'stopping', 'sweeping', 'adopting', 'hung', 'unknown', 'failed'].includes(state.kind),
+    [
+      'backoff',
+      'checking',
+      'spawning',
+      'starting',
+      'stopping',
+      'sweeping',
+      'adopting',
+      'hung',
+      'unknown',
+      'failed',
+    ].includes(state.kind),
   )
   const child = dice.pick([...busy, null])
   if (!child) return operate(world)
@@ -139,12 +188,22 @@ function edit(world: World): string {
   const what = dice.pick(['change', 'change', 'add', 'remove'])
   if (what === 'remove' && !isNeeded && specs.length > 4) specs.splice(index, 1)
   else if (what === 'add' && specs.length < 18) {
-    const fresh = randomSpec(dice, `n${dice.between(0, 99)}`, specs.map(({ spec }) => spec), plan.groups)
+    const fresh = randomSpec(
+      dice,
+      `n${dice.between(0, 99)}`,
+      specs.map(({ spec }) => spec),
+      plan.groups,
+    )
     if (specs.some(({ spec }) => spec.name === fresh.name)) return 'nothing to add'
     specs.push({ spec: fresh, hash })
     plan.programs.set(fresh.name, randomProgram(dice, fresh))
   } else {
-    const fresh = randomSpec(dice, name, specs.slice(0, index).map(({ spec }) => spec), plan.groups)
+    const fresh = randomSpec(
+      dice,
+      name,
+      specs.slice(0, index).map(({ spec }) => spec),
+      plan.groups,
+    )
     specs[index] = { spec: fresh, hash }
     plan.programs.set(name, randomProgram(dice, fresh))
   }

@@ -60,7 +60,14 @@ export function makeSpec(name: string, over: Partial<ServiceSpec> = {}): Service
 /** A probe with kubelet's defaults. */
 export function makeProbe(role: ProbeSpec['role'], over: Partial<ProbeSpec> = {}): ProbeSpec {
   const base = { kind: 'tcp', host: '127.0.0.1', port: 1, role }
-  return { ...base, every: 10_000, timeout: 3_000, failureThreshold: 3, successThreshold: 1, ...over } as ProbeSpec
+  return {
+    ...base,
+    every: 10_000,
+    timeout: 3_000,
+    failureThreshold: 3,
+    successThreshold: 1,
+    ...over,
+  } as ProbeSpec
 }
 
 function randomProbes(dice: Dice): ProbeSpec[] {
@@ -71,7 +78,7 @@ function randomProbes(dice: Dice): ProbeSpec[] {
     successThreshold: dice.pick([1, 1, 2]),
   })
   if (dice.chance(0.1)) probes.push(makeProbe('preflight', schedule()))
-  if (dice.chance(0.4)) probes.push(makeProbe('startup', { ...schedule(), every: 2_000 }))
+  if (dice.chance(0.4)) probes.push(makeProbe('startup', { ...schedule(), every: 2_000, successThreshold: 1 }))
   if (dice.chance(0.6)) probes.push(makeProbe('readiness', schedule()))
   if (dice.chance(0.2)) probes.push(makeProbe('readiness', { ...schedule(), name: 'second' }))
   if (dice.chance(0.5)) probes.push(makeProbe('liveness', schedule()))
@@ -81,7 +88,10 @@ function randomProbes(dice: Dice): ProbeSpec[] {
 function randomStop(dice: Dice): ServiceSpec['stop'] {
   return dice.pick<ServiceSpec['stop']>([
     makeSpec('x').stop,
-    [{ step: 'signal', signal: 'SIGINT', to: 'process' }, { step: 'wait-exit', for: 3_000 }],
+    [
+      { step: 'signal', signal: 'SIGINT', to: 'process' },
+      { step: 'wait-exit', for: 3_000 },
+    ],
     [
       { step: 'close-stdin' },
       { step: 'wait-exit', for: 2_000 },
@@ -99,10 +109,15 @@ function randomStop(dice: Dice): ServiceSpec['stop'] {
 }
 
 /** One random service; `earlier` are those that it may need. */
-export function randomSpec(dice: Dice, name: string, earlier: readonly ServiceSpec[], groups: readonly Group[]): ServiceSpec {
+export function randomSpec(
+  dice: Dice,
+  name: string,
+  earlier: readonly ServiceSpec[],
+  groups: readonly Group[],
+): ServiceSpec {
   const isExternal = dice.chance(0.07)
   const isOneshot = !isExternal && dice.chance(0.12)
-  const startTimeout = dice.pick([5_000, 20_000, 60_000])
+  const startTimeout = dice.pick([8_000, 20_000, 60_000])
   const needs: ServiceSpec['needs'] = []
   if (!isExternal && earlier.length > 0 && dice.chance(0.65)) {
     for (let i = dice.between(1, Math.min(3, earlier.length)); i > 0; i--) {
@@ -118,7 +133,9 @@ export function randomSpec(dice: Dice, name: string, earlier: readonly ServiceSp
     group: groups.length > 0 && dice.chance(0.6) ? dice.pick(groups).name : null,
     needs,
     stdio: !isExternal && dice.chance(0.12) ? 'pipes' : 'log',
-    restart: isOneshot ? 'transient' : dice.pick(['permanent', 'permanent', 'permanent', 'transient', 'temporary']),
+    restart: isOneshot
+      ? 'transient'
+      : dice.pick(['permanent', 'permanent', 'permanent', 'transient', 'temporary']),
     probes: isOneshot ? [] : isExternal ? [makeProbe('readiness')] : randomProbes(dice),
     stop: randomStop(dice),
     hangStop: dice.chance(0.2) ? [{ step: 'signal', signal: 'SIGKILL', to: 'group' }] : null,
@@ -129,7 +146,12 @@ export function randomSpec(dice: Dice, name: string, earlier: readonly ServiceSp
       { max: 3, within: 600_000 },
       { max: 1, within: 60_000 },
     ]),
-    killLimit: dice.chance(0.25) ? dice.pick([{ max: 2, within: 300_000 }, { max: 1, within: 600_000 }]) : null,
+    killLimit: dice.chance(0.25)
+      ? dice.pick([
+          { max: 2, within: 300_000 },
+          { max: 1, within: 600_000 },
+        ])
+      : null,
     enabled: !dice.chance(0.03),
   })
 }

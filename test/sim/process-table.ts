@@ -73,7 +73,15 @@ export class ProcessTable {
     while (this.#byPid.has(this.#next)) this.#next = 100 + ((this.#next - 99) % PIDS)
     const pid = this.#next
     this.#next = 100 + ((pid - 99) % PIDS)
-    const proc: Proc = { ...over, pid, start: String(this.#start++), boot: this.boot, isAlive: true, isNamed: false, exit: null }
+    const proc: Proc = {
+      ...over,
+      pid,
+      start: String(this.#start++),
+      boot: this.boot,
+      isAlive: true,
+      isNamed: false,
+      exit: null,
+    }
     this.#byPid.set(pid, proc)
     ;(this.of(over.service) as Set<Proc>).add(proc)
     return proc

@@ -16,7 +16,11 @@ export function isReadyNow(child: Child): boolean {
   const { state } = child
   if (state.kind !== 'running' && state.kind !== 'observing') return false
   for (const probe of child.spec.probes) {
-    if (probe.role === 'readiness' && state.health[probe.name ?? `${probe.kind}-readiness`]?.verdict !== 'pass') return false
+    if (
+      probe.role === 'readiness' &&
+      state.health[probe.name ?? `${probe.kind}-readiness`]?.verdict !== 'pass'
+    )
+      return false
   }
   return true
 }

@@ -15,7 +15,8 @@ const { values } = parseArgs({
 
 function number(name: string, text: string): number {
   const value = Number(text)
-  if (!Number.isInteger(value) || value < 0) throw new Error(`--${name}: expected a whole number, got ${text}`)
+  if (!Number.isInteger(value) || value < 0)
+    throw new Error(`--${name}: expected a whole number, got ${text}`)
   return value
 }
 
@@ -25,7 +26,9 @@ const faultsPerDay = number('faults', values.faults)
 function tellOne(seed: number): void {
   const { story, violation, events, lives } = runSeed(seed, { days, faultsPerDay, tellsAll: true })
   for (const line of story) console.log(line)
-  console.log(`seed ${seed}: ${violation ?? 'every promise was kept'} (${events} facts, ${lives} supervisors)`)
+  console.log(
+    `seed ${seed}: ${violation ?? 'every promise was kept'} (${events} facts, ${lives} supervisors)`,
+  )
   if (violation) process.exitCode = 1
 }
 
@@ -39,12 +42,17 @@ function runMany(from: number, count: number): void {
     if (!outcome.violation) continue
     failed.push(seed)
     console.log(outcome.story.slice(-number('tail', values.tail)).join('\n'))
-    console.log(`seed ${seed} failed: ${outcome.violation}\nreplay: npm run sim -- --seed ${seed} --days ${days} --faults ${faultsPerDay}\n`)
+    console.log(
+      `seed ${seed} failed: ${outcome.violation}\nreplay: npm run sim -- --seed ${seed} --days ${days} --faults ${faultsPerDay}\n`,
+    )
   }
   const seconds = (performance.now() - began) / 1000
   const rate = `${(count / seconds).toFixed(1)} seeds/s, ${Math.round(events / seconds)} facts/s`
-  const verdict = failed.length === 0 ? 'no failures' : `${failed.length} failed: ${failed.slice(0, 20).join(', ')}`
-  console.log(`${count} seeds of ${days} days from ${from}: ${verdict}; ${events} facts in ${seconds.toFixed(1)} s (${rate})`)
+  const verdict =
+    failed.length === 0 ? 'no failures' : `${failed.length} failed: ${failed.slice(0, 20).join(', ')}`
+  console.log(
+    `${count} seeds of ${days} days from ${from}: ${verdict}; ${events} facts in ${seconds.toFixed(1)} s (${rate})`,
+  )
   if (failed.length > 0) process.exitCode = 1
 }
 

@@ -7,7 +7,12 @@ import { randomMesh } from './mesh.ts'
 import { type Core, World } from './world.ts'
 
 /** How long, how bad, and of which core. */
-export type Options = { readonly days: number; readonly faultsPerDay: number; readonly core?: Core; readonly tellsAll?: boolean }
+export type Options = {
+  readonly days: number
+  readonly faultsPerDay: number
+  readonly core?: Core
+  readonly tellsAll?: boolean
+}
 
 /** How a seed ended. `violation` is null if every promise was kept; `story` is its tail, or all of it if asked for. */
 export type Outcome = {
@@ -68,7 +73,10 @@ export function runSeed(seed: number, options: Options): Outcome {
   try {
     live(world, options)
   } catch (error) {
-    violation = error instanceof Violation ? error.message : `the core or the world threw: ${String(error instanceof Error ? error.stack : error)}`
+    violation =
+      error instanceof Violation
+        ? error.message
+        : `the core or the world threw: ${String(error instanceof Error ? error.stack : error)}`
     world.tell(`!! ${violation}`)
   }
   return { seed, violation, story: world.story, events: world.steps, lives: world.lives }

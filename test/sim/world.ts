@@ -224,11 +224,13 @@ export class World {
     if (this.life === null) return
     const event: Event = { ...fact, at: this.at, wall: this.wall }
     this.answers.remember(fact)
-    if (++this.steps > MAX_STEPS_PER_DAY * (1 + this.at / DAY_MS)) throw new Violation('livelock: the facts do not end')
+    if (++this.steps > MAX_STEPS_PER_DAY * (1 + this.at / DAY_MS))
+      throw new Violation('livelock: the facts do not end')
     this.checkers.before(event)
     const stepped = this.core.step(this.mesh, event)
     this.#nextEventId = this.mesh.nextEventId
-    for (const effect of stepped.effects) if (effect.kind === 'record') this.tell(`${effect.subject}: ${effect.text}`)
+    for (const effect of stepped.effects)
+      if (effect.kind === 'record') this.tell(`${effect.subject}: ${effect.text}`)
     this.checkers.after(event, stepped)
     if (fact.kind === 'recovered') this.checkers.rebuilt(fact.rows)
     const crash = this.#crash

@@ -1,0 +1,102 @@
+/** After the sweep: rest, start again, wait, or give up. */
+import { backoffMs, CLEAN_MS, nextHalfOpenMs } from './backoff.ts'
+import { isExceeded, within } from './intensity.ts'
+import { settleIdle } from './rest.ts'
+import { arm, draw, enter, isWanted, record, type Scope } from './scope.ts'
+import { tryStart } from './starting.ts'
+import type { Child, Counters, StartCause } from './state.ts'
+
+/** Restarts are shown for a week. */
+const WEEK_MS = 604_800_000
+
+/**
+ * The tree of the last life is gone, or what is left is named. Now the next life may begin, if one is wanted now:
+ * a stop that was taken back meanwhile ends as a restart.
+ */
+export function afterSweep(child: Child, scope: Scope, left: readonly string[]): Child {
+  const { state } = child
+  if (state.kind !== 'sweeping') return child
+  const told = left.length
+    ? record(child, scope, 'left-over', `could not end: ${left.join(', ')}`, { left })
+    : child
+  const swept = { ...told, leftovers: left }
+  if (!isWanted(swept, scope)) return settleIdle(swept, scope)
+  if (state.then === 'retry') return decideRestart(swept, scope, state)
+  return tryStart(swept, scope, state.cause)
+}
+
+type Ended = Extract<Child['state'], { kind: 'sweeping' }>
+
+/** Restart type, exit class, budget and backoff decide what follows an end that nobody asked for. */
+function decideRestart(child: Child, scope: Scope, { ending, cause, lifeMs }: Ended): Child {
+  const { restart } = child.spec
+  if (ending.class === 'planned') return tryStart(child, scope, 'config')
+  if (ending.class === 'success' && restart !== 'permanent') return rest(child, scope, 'completed', null)
+  if (restart === 'temporary') return rest(child, scope, 'ended', ending.reason)
+  if (ending.class === 'fatal') return blockFatal(child, scope, ending.reason)
+  return restartOrGiveUp(child, scope, ending.reason, cause, lifeMs)
+}
+
+function rest(child: Child, scope: Scope, why: 'completed' | 'ended', reason: string | null): Child {
+  const idle = enter(child, scope, { kind: 'idle', why, reason })
+  return record(idle, scope, why, why === 'completed' ? 'completed' : `ended and is not restarted: ${reason}`)
+}
+
+/** A fatal exit: a restart cannot help. Tried again half-open after 15 min, doubling to 6 h. */
+export function blockFatal(child: Child, scope: Scope, reason: string): Child {
+  const fatalMs = nextHalfOpenMs(child.counters.fatalMs)
+  const retryAt = scope.at + fatalMs
+  const blocked = enter({ ...child, counters: { ...child.counters, fatalMs, trial: 'fatal' } }, scope, {
+    kind: 'blocked',
+    reason,
+    source: 'fatal',
+    retryAt,
+  })
+  return arm(record(blocked, scope, 'blocked', reason, { retryMs: fatalMs }), scope, 'retry', retryAt)
+}
+
+/** An unplanned end: wait and restart while the budget lasts, then give up, half-open. */
+export function restartOrGiveUp(
+  child: Child,
+  scope: Scope,
+  reason: string,
+  cause: StartCause,
+  lifeMs: number,
+): Child {
+  const { spec, counters } = child
+  const before = lifeMs >= CLEAN_MS ? 0 : counters.n
+  const ends = [...within(counters.ends, spec.intensity.within, scope.at), scope.at]
+  const counted: Counters = {
+    ...counters,
+    n: before + 1,
+    ends,
+    total: counters.total + 1,
+    walls: [...counters.walls.filter((wall) => wall > scope.wall - WEEK_MS), scope.wall].slice(-500),
+  }
+  if (counters.trial === 'failed' || isExceeded(ends, spec.intensity.max))
+    return giveUp({ ...child, counters: counted }, scope, reason)
+  const isInstant = before === 0 && lifeMs >= spec.stableAfter
+  const delayMs = isInstant ? 0 : backoffMs(counted.n, draw(scope))
+  if (delayMs === 0) return tryStart({ ...child, counters: counted }, scope, cause)
+  const waiting = enter({ ...child, counters: counted }, scope, { kind: 'backoff', cause, delayMs, reason })
+  return arm(
+    record(waiting, scope, 'backoff', `next start in ${delayMs} ms`, { delayMs, n: counted.n }),
+    scope,
+    'backoff',
+    scope.at + delayMs,
+  )
+}
+
+function giveUp(child: Child, scope: Scope, reason: string): Child {
+  const failedMs = nextHalfOpenMs(child.counters.failedMs)
+  const retryAt = scope.at + failedMs
+  const counters: Counters = { ...child.counters, failedMs, trial: 'failed', ends: [] }
+  const { max, within: windowMs } = child.spec.intensity
+  const why =
+    child.counters.trial === 'failed'
+      ? 'gave up again: the half-open try failed'
+      : `gave up: more than ${max} failures in ${Math.round(windowMs / 60_000)} min, last`
+  const text = `${why}: ${reason}`
+  const failed = enter({ ...child, counters }, scope, { kind: 'failed', reason: text, retryAt })
+  return arm(record(failed, scope, 'failed', text, { retryMs: failedMs }), scope, 'retry', retryAt)
+}
