@@ -31,7 +31,11 @@ function lifeAfter(path: string, offset: number): Life | null {
 }
 
 /** Waits until every log has a life after its offset; looks every `everyMs`, which does not blur the figures. */
-export async function awaitLives(paths: readonly string[], offsets: ReadonlyMap<string, number>, everyMs: number): Promise<Life[]> {
+export async function awaitLives(
+  paths: readonly string[],
+  offsets: ReadonlyMap<string, number>,
+  everyMs: number,
+): Promise<Life[]> {
   const found = new Map<string, Life>()
   const deadline = monotonicMs() + LIMIT_MS
   for (;;) {
@@ -41,7 +45,8 @@ export async function awaitLives(paths: readonly string[], offsets: ReadonlyMap<
       if (life) found.set(path, life)
     }
     if (found.size === paths.length) return paths.map((path) => found.get(path)!)
-    if (monotonicMs() > deadline) throw new Error(`${paths.length - found.size} of ${paths.length} children did not start`)
+    if (monotonicMs() > deadline)
+      throw new Error(`${paths.length - found.size} of ${paths.length} children did not start`)
     await pause(everyMs)
   }
 }

@@ -48,8 +48,12 @@ export function openPaios(folder: string, node: string): Peer {
     name: 'paios',
     declare({ count, command, probePort, metricsPort }) {
       const metrics = metricsPort === null ? 'enabled: false' : `port: ${metricsPort}`
-      const probe = probePort === null ? '' : `\n    probes: [{ kind: http, url: 'http://127.0.0.1:${probePort}/', every: 10s }]`
-      const service = (index: number) => `  ${nameOf(index)}:\n    command: ${JSON.stringify(command)}${probe}\n`
+      const probe =
+        probePort === null
+          ? ''
+          : `\n    probes: [{ kind: http, url: 'http://127.0.0.1:${probePort}/', every: 10s }]`
+      const service = (index: number) =>
+        `  ${nameOf(index)}:\n    command: ${JSON.stringify(command)}${probe}\n`
       const services = Array.from({ length: count }, (_, index) => service(index)).join('')
       writeFileSync(join(home, 'paios.yaml'), `version: 1\nmetrics: { ${metrics} }\nservices:\n${services}`)
     },
@@ -81,7 +85,10 @@ export function openFloor(folder: string, node: string): Peer {
       writeFileSync(declared, JSON.stringify(children))
     },
     async start() {
-      supervisor = spawn(node, [join(import.meta.dirname, 'floor.mjs'), declared], { env, stdio: ['ignore', 'ignore', 'inherit'] })
+      supervisor = spawn(node, [join(import.meta.dirname, 'floor.mjs'), declared], {
+        env,
+        stdio: ['ignore', 'ignore', 'inherit'],
+      })
     },
     logPath,
     pids: async () => [supervisor?.pid ?? 0],
@@ -101,7 +108,12 @@ export function openFloor(folder: string, node: string): Peer {
 export function openPm2(folder: string, node: string, packageRoot: string): Peer {
   const home = join(folder, 'm')
   mkdirSync(home, { recursive: true })
-  const env = cleanEnv({ PM2_HOME: join(home, 'pm2'), HOME: home, PM2_DISABLE_VERSION_CHECK: 'true', PM2_DISCRETE_MODE: 'true' })
+  const env = cleanEnv({
+    PM2_HOME: join(home, 'pm2'),
+    HOME: home,
+    PM2_DISABLE_VERSION_CHECK: 'true',
+    PM2_DISCRETE_MODE: 'true',
+  })
   const pm2 = (...words: string[]) => [node, join(packageRoot, 'bin', 'pm2'), ...words]
   const logPath = (index: number) => join(home, `${nameOf(index)}.log`)
   const declared = join(home, 'ecosystem.json')
@@ -147,15 +159,26 @@ export async function installPm2(cache: string, node: string): Promise<string> {
   if (existsSync(join(found, 'package.json'))) return found
   mkdirSync(cache, { recursive: true })
   writeFileSync(join(cache, 'package.json'), '{"private":true}\n')
-  const { output } = await mustRun(['/bin/sh', '-c', 'command -v npm'], { PATH: npmPath() })
-  const npm = realpathSync(output.trim())
-  const words = ['install', '--prefix', cache, '--no-audit', '--no-fund', '--ignore-scripts', `pm2@${PM2_VERSION}`]
+  const npm = npmProgram()
+  const words = [
+    'install',
+    '--prefix',
+    cache,
+    '--no-audit',
+    '--no-fund',
+    '--ignore-scripts',
+    `pm2@${PM2_VERSION}`,
+  ]
   await mustRun([node, npm, ...words], process.env, cache)
   return found
 }
 
-/** PATH without the folders that npm adds for the run of a script. */
-function npmPath(): string {
-  const folders = (process.env['PATH'] ?? '').split(':').filter((folder) => !/node_modules|node-gyp-bin/.test(folder))
-  return folders.join(':')
+/** npm's own script: of the npm that runs this, else the first one in PATH. */
+function npmProgram(): string {
+  const running = process.env['npm_execpath']
+  if (running?.endsWith('.js')) return running
+  const folders = (process.env['PATH'] ?? '').split(':').filter((folder) => !folder.includes('node_modules'))
+  const found = folders.map((folder) => join(folder, 'npm')).find((path) => existsSync(path))
+  if (!found) throw new Error('there is no npm in PATH')
+  return realpathSync(found)
 }

@@ -81,7 +81,10 @@ export function compileChild(source: string, path: string): void {
     execFileSync('cc', ['-O2', '-o', path, source], { stdio: ['ignore', 'ignore', 'inherit'] })
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-    throw new Error('the bench needs a C compiler (cc) for its child program: apt-get install gcc libc6-dev', { cause: error })
+    throw new Error(
+      'the bench needs a C compiler (cc) for its child program: apt-get install gcc libc6-dev',
+      { cause: error },
+    )
   }
 }
 

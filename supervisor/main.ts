@@ -1,5 +1,6 @@
 /** The composition root: the only place that builds the real ports. */
 import { existsSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Plan, Status } from '../schemas/status.ts'
 import type { Fact } from './core/event.ts'
 import { type Declared, documentState, loadDeclared, planOf, readDeclared } from './declared.ts'
@@ -7,12 +8,18 @@ import { PaiosError } from './errors.ts'
 import type { Control } from './shell/api.ts'
 import { ensureHome, type Home, homeAt } from './shell/home.ts'
 import { type Journal, openJournal } from './shell/journal.ts'
+import { startKeeper } from './shell/keeper.ts'
 import { takeLock } from './shell/lock.ts'
 import { createLogger, type Logger } from './shell/logger.ts'
 import { openProcessTable } from './shell/process-table.ts'
 import { openSecrets } from './shell/secrets.ts'
 import { createSupervisor, type Supervisor } from './shell/supervisor.ts'
 import { VERSION } from './version.ts'
+
+/** A keeper that died is looked for this often; without one a crash of the supervisor would be its end. */
+const KEEPER_LOOK_MS = 2_000
+/** The supervisor ended to be started again by a new keeper. */
+const KEEPER_GONE = 1
 
 /** How the supervisor was started. */
 export type MainOptions = {
@@ -70,13 +77,22 @@ async function supervise({ foreground, stopOnTerm }: MainOptions): Promise<numbe
   await serve({ home, journal, logger, supervisor, declared, wasUnclean, foreground, finished })
   const { startWatchdog } = await import('./shell/watchdog.ts')
   beat = startWatchdog().beat
+  const keeperWatch = setInterval(() => {
+    if (keeperState() !== 'gone') return
+    clearInterval(keeperWatch)
+    supervisor.tellMesh('keeper-gone', 'its keeper is gone: handing over to a supervisor under a new one')
+    finish(KEEPER_GONE)
+  }, KEEPER_LOOK_MS)
   const code = await finished
+  clearInterval(keeperWatch)
   supervisor.close()
   // The answer to `down` is on its way out; the end of this process closes everything else.
   await new Promise((flushed) => setImmediate(flushed))
   journal.close()
   rmSync(home.socket, { force: true })
   lock.release()
+  if (code === KEEPER_GONE)
+    startKeeper(home.root, process.argv[1] ?? '', join(home.logs, 'supervisor', 'keeper.log'))
   return code
 }
 

@@ -2,19 +2,10 @@
  * Starting a supervisor in the background: the home, the parsed mesh handed over in a file, the keeper in a
  * session of its own, and the wait until the control socket answers.
  */
-import { type ChildProcess, spawn } from 'node:child_process'
-import {
-  closeSync,
-  existsSync,
-  mkdirSync,
-  openSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs'
+import type { ChildProcess } from 'node:child_process'
+import { mkdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { fileError, PaiosError } from '../errors.ts'
 import { isListening } from './client.ts'
 
@@ -55,7 +46,8 @@ export async function bootSupervisor(home: string, entry: string, boot: BootMesh
   const sizes = new Map([ownLog, keeperLog].map((path) => [path, sizeOf(path)]))
   const said = async () => (await Promise.all([...sizes].map(([path, size]) => tailFrom(path, size)))).flat()
   writeBoot(home, boot)
-  const keeper = spawnKeeper(home, entry, keeperLog)
+  const { startKeeper } = await import('../shell/keeper.ts')
+  const keeper = startKeeper(home, entry, keeperLog)
   const failure = await waitForSocket(home, keeper, () => tailFrom(keeperLog, sizes.get(keeperLog) ?? 0))
   if (failure === null) return
   keeper.kill('SIGTERM')
@@ -102,27 +94,6 @@ function writeBoot(home: string, boot: BootMesh): void {
     rmSync(fresh, { force: true })
     throw fileError(`write ${path}`, error)
   }
-}
-
-function spawnKeeper(home: string, entry: string, logPath: string): ChildProcess {
-  const script = join(dirname(dirname(entry)), 'supervisor', 'shell', 'keeper.sh')
-  if (!existsSync(script))
-    throw new PaiosError('runtime-missing', `${script} is missing: install paios again`)
-  let log: number
-  try {
-    log = openSync(logPath, 'a', 0o600)
-  } catch (error) {
-    throw fileError(`write ${logPath}`, error)
-  }
-  const keeper = spawn('/bin/sh', [script, process.execPath, entry], {
-    cwd: home,
-    detached: true,
-    env: { ...process.env, PAIOS_HOME: home },
-    stdio: ['ignore', log, log],
-  })
-  closeSync(log)
-  keeper.unref()
-  return keeper
 }
 
 function makeLogFolder(path: string): void {

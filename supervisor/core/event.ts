@@ -94,6 +94,8 @@ export type Fact =
     }
   | { readonly kind: 'operator-asked'; readonly request: number; readonly command: Command }
   | { readonly kind: 'host-woke'; readonly gapMs: number }
+  /** Something about the supervisor itself that belongs into the journal. */
+  | { readonly kind: 'noted'; readonly event: string; readonly text: string }
   | { readonly kind: 'child'; readonly service: string; readonly event: ChildEvent }
 
 /** A fact with its two times. */

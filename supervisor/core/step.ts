@@ -57,6 +57,8 @@ function apply(scope: Scope, changes: Changes, fact: Fact): void {
       return restore(scope, changes, fact)
     case 'declared':
       return reconcile(scope, changes, fact)
+    case 'noted':
+      return recordMesh(scope, fact.event, fact.text, {})
     case 'host-woke':
       return wake(scope, fact.gapMs)
   }

@@ -6,8 +6,9 @@ import type { Effect } from '../core/effect.ts'
 import type { Fact } from '../core/event.ts'
 import type { Child, Mesh } from '../core/state.ts'
 import { step } from '../core/step.ts'
+import type { Writes } from './backlog.ts'
 import type { Clock } from './clock.ts'
-import type { Journal, Writes } from './journal.ts'
+import type { Journal } from './journal.ts'
 
 type RecordEffect = Extract<Effect, { kind: 'record' }>
 /** How each intention is carried out; a missing line does not compile. */

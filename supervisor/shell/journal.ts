@@ -6,29 +6,16 @@
  */
 import Database from 'better-sqlite3'
 import type { JournalEvent } from '../../schemas/status.ts'
-import type { Effect } from '../core/effect.ts'
 import type { Row } from '../core/event.ts'
 import type { Child } from '../core/state.ts'
-import { openSpool, type Spool } from './spool.ts'
+import { errnoOf } from '../errors.ts'
+import { openBacklog, type Writes } from './backlog.ts'
+import { openSpool } from './spool.ts'
 
 /** Events are kept at least this long. */
 const KEEP_MS = 90 * 86_400_000
 /** More events than this are cut, oldest first. */
 const KEEP_MOST = 500_000
-
-type RecordEffect = Extract<Effect, { kind: 'record' }>
-
-/** One step's writes. `rows`: changed children; `gone`: forgotten names. */
-export type Writes = {
-  readonly at: number
-  readonly wall: number
-  readonly rows: readonly Child[]
-  readonly gone: readonly string[]
-  readonly records: readonly RecordEffect[]
-  readonly wanted: 'up' | 'down' | null
-  /** True where an operator's wish changes: it must survive a power cut, too. */
-  readonly durable: boolean
-}
 
 /** What the last supervisor left. */
 export type Left = {
@@ -56,9 +43,12 @@ export type Journal = {
   why(id: number): JournalEvent[]
   /** The last document that was valid, null if there never was one. */
   lastDocument(): { hash: string; mesh: string } | null
+  /** Keeps a document as the last valid one; never throws for the world's faults, like `save`. */
   keepDocument(hash: string, mesh: string): void
   /** Why the database cannot be written, null if it can. */
   problem(): string | null
+  /** Tries again where there is a problem: `save` alone does not, since a locked database costs seconds. */
+  recheck(): void
   prune(wall: number): void
   close(): void
 }
@@ -73,44 +63,57 @@ CREATE TABLE IF NOT EXISTS event (id INTEGER PRIMARY KEY, wall INTEGER NOT NULL,
 CREATE INDEX IF NOT EXISTS event_subject ON event (subject, id);
 `
 
-/** Opens (and if need be makes) the journal. `redact` is applied to every text that is written. */
+/**
+ * Opens (and if need be makes) the journal. `redact` is applied to every text that is written. What the spool
+ * holds is part of what `left`, `events` and `why` say, and enters the database with the first write that
+ * succeeds: a start on a disk that is still full must find what lives.
+ */
 export function openJournal(path: string, spoolPath: string, redact: (text: string) => string): Journal {
-  const database = new Database(path, { timeout: 5_000 })
-  database.pragma('journal_mode = WAL')
-  database.pragma('synchronous = NORMAL')
-  if (process.platform === 'darwin') database.pragma('fullfsync = ON')
-  database.exec(SCHEMA)
+  const database = openDatabase(path)
   const spool = openSpool(spoolPath)
+  const backlog = openBacklog(spool, redact)
   const write = writer(database, redact)
-  readBack(spool, write)
-  let problem: string | null = null
   const knownSpecs = new Set<string>()
+  let problem: string | null = null
+  let unkept: { hash: string; mesh: string } | null = null
+  const attempt = (work: () => void): boolean => {
+    try {
+      backlog.empty((writes) => write(writes, new Set()))
+      if (unkept !== null) keepDocument(database, unkept.hash, unkept.mesh)
+      unkept = null
+      work()
+      problem = null
+    } catch (error) {
+      if (!(error instanceof Database.SqliteError) && errnoOf(error) === null) throw error
+      knownSpecs.clear()
+      problem = troubleOf(path, error as Error & { code: string })
+    }
+    return problem === null
+  }
+  const nothing = () => undefined
   return {
     save(writes) {
-      if (problem !== null && spool.isFull()) return
-      try {
-        if (problem !== null) readBack(spool, write)
-        write(writes, knownSpecs)
-        problem = null
-      } catch (error) {
-        knownSpecs.clear()
-        problem = `the journal cannot be written: ${(error as Error).message}`
-        spool.append(JSON.stringify(writes))
-      }
+      if (problem !== null || !attempt(() => write(writes, knownSpecs))) backlog.add(writes)
     },
-    left: () => readLeft(database),
-    events: (query) => readEvents(database, query),
-    why: (id) => readWhy(database, id),
+    left: () => backlog.writes().reduce(overlay, readLeft(database)),
+    events: (query) => withNewer(readEvents(database, query), backlog.events(), query),
+    why: (id) => readWhy(database, backlog.events(), id),
     lastDocument: () =>
+      unkept ??
       (database.prepare("SELECT key AS hash, value AS mesh FROM meta WHERE key LIKE 'document:%'").get() as
         | { hash: string; mesh: string }
-        | undefined) ?? null,
-    keepDocument: (hash, mesh) => keepDocument(database, hash, mesh),
+        | undefined) ??
+      null,
+    keepDocument(hash, mesh) {
+      unkept = { hash, mesh }
+      attempt(nothing)
+    },
     problem: () => problem,
+    recheck() {
+      if (problem !== null) attempt(nothing)
+    },
     prune(wall) {
-      database.prepare('DELETE FROM event WHERE wall < ?').run(wall - KEEP_MS)
-      database.prepare('DELETE FROM event WHERE id <= (SELECT max(id) FROM event) - ?').run(KEEP_MOST)
-      database.exec('DELETE FROM spec WHERE hash NOT IN (SELECT spec FROM service)')
+      attempt(() => pruneTo(database, wall))
       knownSpecs.clear()
     },
     close() {
@@ -118,6 +121,26 @@ export function openJournal(path: string, spoolPath: string, redact: (text: stri
       database.close()
     },
   }
+}
+
+function openDatabase(path: string): Database.Database {
+  const database = new Database(path, { timeout: 5_000 })
+  database.pragma('journal_mode = WAL')
+  database.pragma('synchronous = NORMAL')
+  if (process.platform === 'darwin') database.pragma('fullfsync = ON')
+  database.exec(SCHEMA)
+  return database
+}
+
+function troubleOf(path: string, { code, message }: Error & { code: string }): string {
+  const why = code === 'SQLITE_FULL' || code === 'ENOSPC' ? 'its disk is full; free some space' : message
+  return `the journal ${path} cannot be written: ${why}`
+}
+
+function pruneTo(database: Database.Database, wall: number): void {
+  database.prepare('DELETE FROM event WHERE wall < ?').run(wall - KEEP_MS)
+  database.prepare('DELETE FROM event WHERE id <= (SELECT max(id) FROM event) - ?').run(KEEP_MOST)
+  database.exec('DELETE FROM spec WHERE hash NOT IN (SELECT spec FROM service)')
 }
 
 function keepDocument(database: Database.Database, hash: string, mesh: string): void {
@@ -128,12 +151,29 @@ function keepDocument(database: Database.Database, hash: string, mesh: string): 
   keep.immediate()
 }
 
-/** Rows and events that only the spool holds enter the database; a spool that cannot be emptied stays. */
-function readBack(spool: Spool, write: (writes: Writes, known: Set<string>) => void): void {
-  const lines = spool.read()
-  if (lines.length === 0) return
-  for (const line of lines) write(JSON.parse(line) as Writes, new Set())
-  spool.clear()
+/** What was left, with one step over it that the database does not have. */
+function overlay(left: Left, { rows, gone, records, wanted, at }: Writes): Left {
+  const isOther = ({ child }: Row) =>
+    !gone.includes(child.name) && rows.every(({ name }) => name !== child.name)
+  return {
+    rows: [...left.rows.filter(isOther), ...rows.map((child) => ({ child: { ...child, nextSpec: null } }))],
+    wanted: wanted ?? left.wanted,
+    nextEventId: Math.max(left.nextEventId, ...records.map(({ id }) => id + 1)),
+    awakeMs: at,
+  }
+}
+
+/** Adds the events that the database does not have to those that it has. */
+function withNewer(events: JournalEvent[], newer: JournalEvent[], query: EventQuery): JournalEvent[] {
+  const { after, service, sinceMs, limit } = query
+  const matching = newer.filter(
+    ({ id, subject, at }) =>
+      id > after &&
+      (service === null || subject === service) &&
+      (sinceMs === null || Date.parse(at) >= sinceMs) &&
+      id > (events.at(-1)?.id ?? 0),
+  )
+  return limit === 0 ? [] : [...events, ...matching].slice(-limit)
 }
 
 function writer(database: Database.Database, redact: (text: string) => string) {
@@ -231,14 +271,15 @@ function readEvents(
   return (rows as EventRow[]).reverse().map(show)
 }
 
-function readWhy(database: Database.Database, id: number): JournalEvent[] {
+function readWhy(database: Database.Database, newer: JournalEvent[], id: number): JournalEvent[] {
   const one = database.prepare('SELECT * FROM event WHERE id = ?')
   const chain: JournalEvent[] = []
   for (let next: number | null = id; next !== null && chain.length < 200; ) {
     const row = one.get(next) as EventRow | undefined
-    if (!row) break
-    chain.unshift(show(row))
-    next = row.cause
+    const event = row ? show(row) : newer.find((candidate) => candidate.id === next)
+    if (!event) break
+    chain.unshift(event)
+    next = event.cause
   }
   return chain
 }

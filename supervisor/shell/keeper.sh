@@ -2,9 +2,11 @@
 # Keeps the supervisor alive where neither launchd nor systemd does. Usage: keeper.sh NODE ENTRY
 # Starts the supervisor again when it ends with anything but 0 (asked to end) or 5 (another one runs);
 # waits 1 s after the first failure, doubling to 60 s, and 1 s again after a run of a minute.
-# PAIOS_KEEPER tells the supervisor who keeps it.
+# PAIOS_KEEPER tells the supervisor who keeps it. PAIOS_KEEPER_MAX_WAIT (whole seconds, 60 unless set) bounds the
+# wait; 0 starts it again at once, for tests that kill it many times.
 node=$1
 entry=$2
+max_s=${PAIOS_KEEPER_MAX_WAIT:-60}
 wait_s=1
 trap '[ -n "$child" ] && kill -TERM "$child" 2>/dev/null; exit 0' TERM
 trap '' HUP INT
@@ -21,9 +23,9 @@ while :; do
     0|5) exit "$code" ;;
   esac
   [ $(($(date +%s) - begun)) -ge 60 ] && wait_s=1
+  [ "$wait_s" -gt "$max_s" ] && wait_s=$max_s
   echo "$(date -u +%Y-%m-%dT%H:%M:%SZ) supervisor ended with code $code; starting it again in $wait_s s"
   sleep "$wait_s" &
   wait $!
   wait_s=$((wait_s * 2))
-  [ "$wait_s" -gt 60 ] && wait_s=60
 done

@@ -192,6 +192,11 @@ export function createSupervisor(options: SupervisorOptions) {
     treeOf: (service: string) => processes.remembered(service),
     lastTickWall: () => lastTickWall,
     lastWakeWall: () => lastWakeWall,
+    /** Records something that concerns the whole mesh. */
+    tellMesh: (event: string, text: string) => {
+      post({ kind: 'noted', event, text })
+      driver.drain()
+    },
     /** Lets go of everything without touching a service. */
     close(): void {
       driver.stop()
