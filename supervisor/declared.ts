@@ -1,4 +1,4 @@
-/** The mesh as declared: where it comes from at a start, what an `up` would change, and whether the file has moved on. */
+/** The mesh as declared: where it comes from, what an `up` would change, and whether the file has moved on. */
 import { createHash } from 'node:crypto'
 import { readFileSync, rmSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'

@@ -152,6 +152,13 @@ export function nearest(word: string, known: Iterable<string>): string | null {
   return best
 }
 
+/** The error for a name that the mesh does not have; `known` are the names that it has. */
+export function unknownService(name: string, known: Iterable<string>): PaiosError {
+  const hint = nearest(name, known)
+  const way = hint === null ? 'paios status lists them' : `did you mean ${hint}?`
+  return new PaiosError('unknown-service', `there is no service or group '${name}' (${way})`)
+}
+
 /** Damerau-Levenshtein distance in its optimal string alignment form. */
 function editDistance(a: string, b: string): number {
   let beforePrevious: number[] = []

@@ -3,8 +3,9 @@ import { existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Plan, Status } from '../schemas/status.ts'
 import type { Fact } from './core/event.ts'
+import { membersOf } from './core/tree.ts'
 import { type Declared, documentState, loadDeclared, planOf, readDeclared } from './declared.ts'
-import { PaiosError } from './errors.ts'
+import { PaiosError, unknownService } from './errors.ts'
 import type { Control } from './shell/api.ts'
 import { ensureHome, type Home, homeAt } from './shell/home.ts'
 import { type Journal, openJournal } from './shell/journal.ts'
@@ -188,6 +189,17 @@ function createControl(serving: Serving, state: ApiState, metrics: Control['metr
     warnings: [...state.warnings, ...(journal.problem() ? [journal.problem() ?? ''] : [])],
     services: supervisor.services(),
   })
+  const known = (name: string): string => {
+    const { mesh } = supervisor
+    if (membersOf(mesh, name).length > 0) return name
+    throw unknownService(name, [...mesh.children.keys(), ...mesh.groups.keys()])
+  }
+  // What runs is not stopped while its next start would not be recorded, and so would not happen.
+  const needJournal = (consequence: string): void => {
+    journal.recheck()
+    const problem = journal.problem()
+    if (problem !== null) throw new PaiosError('refused', `${consequence}: ${problem}`)
+  }
   return {
     status: show,
     version: () => ({ version: VERSION, pid: process.pid }),
@@ -197,6 +209,7 @@ function createControl(serving: Serving, state: ApiState, metrics: Control['metr
       const fresh = await readDeclared(home)
       const plan = planOf(supervisor.mesh, fresh.specs)
       if (dryRun) return { plan, warnings: fresh.warnings }
+      needJournal('nothing is applied')
       supervisor.post(declaredFact(fresh))
       state.declared = fresh
       journal.keepDocument(fresh.key, JSON.stringify(fresh.mesh))
@@ -206,11 +219,11 @@ function createControl(serving: Serving, state: ApiState, metrics: Control['metr
       await supervisor.ask({ kind: 'down' })
       await finished
     },
-    start: (name) => supervisor.ask({ kind: 'start', name }),
-    stop: (name, options) => supervisor.ask({ kind: 'stop', name, ...options }),
+    start: async (name) => supervisor.ask({ kind: 'start', name: known(name) }),
+    stop: async (name, options) => supervisor.ask({ kind: 'stop', name: known(name), ...options }),
     async restart(name, { now }) {
-      const { membersOf } = await import('./core/tree.ts')
-      const names = membersOf(supervisor.mesh, name)
+      const names = membersOf(supervisor.mesh, known(name))
+      needJournal(`${name} is not restarted`)
       const found = await Promise.all(
         names.map(async (member) => [member, await supervisor.preflight(member)] as const),
       )

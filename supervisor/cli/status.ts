@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { JournalEvent, Status } from '../../schemas/status.ts'
-import { nearest, PaiosError } from '../errors.ts'
+import { PaiosError, unknownService } from '../errors.ts'
 import { accepted, call, follow, request } from './client.ts'
 import type { Command, Invocation } from './command.ts'
 import { ownVersion, versionGap } from './own-version.ts'
@@ -74,9 +74,7 @@ function selected(status: Status, name: string | null): Status {
     service.name,
     ...(service.group ? [service.group] : []),
   ])
-  const hint = nearest(name, known)
-  const more = hint === null ? 'paios status lists them' : `did you mean ${hint}?`
-  throw new PaiosError('unknown-service', `there is no service or group '${name}' (${more})`)
+  throw unknownService(name, known)
 }
 
 function isOneService(status: Status, name: string | null): name is string {

@@ -10,7 +10,7 @@ import { waitSettled } from './settle.ts'
 
 /** Starts the mesh, or reconciles a running one. */
 export const command: Command = {
-  usage: 'up [--dry-run] [--no-wait] [--retry] [--foreground [--stop-on-term]]',
+  usage: 'up [--dry-run] [--no-wait] [--foreground [--stop-on-term]]',
   about:
     'Starts a supervisor in the background that starts every service in the order of needs; on a running mesh it\n' +
     'prints what changed in the document and restarts only that. Waits until every service is settled, then shows\n' +
@@ -19,7 +19,6 @@ export const command: Command = {
   flags: {
     'dry-run': { value: null, help: 'print what would be done and do nothing' },
     'no-wait': { value: null, help: 'return as soon as the supervisor answers' },
-    retry: { value: null, help: 'try a spec again that was rolled back' },
     foreground: { value: null, help: 'be the supervisor, for launchd, systemd and containers' },
     'stop-on-term': {
       value: null,
@@ -42,7 +41,7 @@ async function run(invocation: Invocation): Promise<number> {
   if (has('foreground')) return foreground(invocation)
   let reconciled: Reconciled
   try {
-    const body = { dryRun: has('dry-run'), retry: has('retry') }
+    const body = { dryRun: has('dry-run') }
     reconciled = await call<Reconciled>(invocation.home, 'POST', '/up', body)
   } catch (error) {
     if (!(error instanceof PaiosError && error.code === 'no-supervisor')) throw error

@@ -5,7 +5,7 @@
 import { chmodSync, rmSync } from 'node:fs'
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
 import type { JournalEvent, Plan, Status } from '../../schemas/status.ts'
-import { type ErrorCode, PaiosError } from '../errors.ts'
+import { type ErrorCode, errnoOf, PaiosError } from '../errors.ts'
 import type { EventQuery } from './journal.ts'
 
 /** How often a follower is looked after when nothing happens. */
@@ -17,7 +17,7 @@ export type Control = {
   version(): { version: string; pid: number }
   events(query: EventQuery): JournalEvent[]
   why(id: number): JournalEvent[]
-  up(options: { dryRun: boolean; retry: boolean }): Promise<{ plan: Plan; warnings: string[] }>
+  up(options: { dryRun: boolean }): Promise<{ plan: Plan; warnings: string[] }>
   down(): Promise<void>
   start(name: string): Promise<Accepted>
   stop(
@@ -74,10 +74,8 @@ export async function serveControl(socket: string, control: Control): Promise<vo
     sendEvents(control, request.query, reply),
   )
   server.get<{ Params: { id: string } }>('/why/:id', ({ params }) => control.why(Number(params.id)))
-  server.post<{ Body: { dryRun: boolean; retry: boolean } }>(
-    '/up',
-    { schema: object({ dryRun: flag, retry: flag }) },
-    ({ body }) => control.up(body),
+  server.post<{ Body: { dryRun: boolean } }>('/up', { schema: object({ dryRun: flag }) }, ({ body }) =>
+    control.up(body),
   )
   server.post('/down', async () => {
     await control.down()
@@ -176,10 +174,12 @@ export async function serveMetrics(port: number, control: Control): Promise<numb
   try {
     await server.listen({ port, host: '127.0.0.1' })
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
+    const code = errnoOf(error)
+    if (code === null) throw error
+    const why = code === 'EADDRINUSE' ? 'is in use' : `cannot be used (${code})`
     throw new PaiosError(
       'port-in-use',
-      `metrics are not served: port ${port} is in use; choose another with \`metrics: { port: … }\``,
+      `metrics are not served: port ${port} ${why}; choose another with \`metrics: { port: … }\``,
     )
   }
   const address = server.server.address()

@@ -14,6 +14,8 @@ import { openSpool } from './spool.ts'
 
 /** Events are kept at least this long. */
 const KEEP_MS = 90 * 86_400_000
+/** How long a write waits for a stranger's lock on the database. */
+const BUSY_MS = 5_000
 /** More events than this are cut, oldest first. */
 const KEEP_MOST = 500_000
 
@@ -47,7 +49,7 @@ export type Journal = {
   keepDocument(hash: string, mesh: string): void
   /** Why the database cannot be written, null if it can. */
   problem(): string | null
-  /** Tries again where there is a problem: `save` alone does not, since a locked database costs seconds. */
+  /** Tries again where there is a problem: `save` does not, so that a mesh in trouble is not slowed down, too. */
   recheck(): void
   prune(wall: number): void
   close(): void
@@ -82,10 +84,13 @@ export function openJournal(path: string, spoolPath: string, redact: (text: stri
       if (unkept !== null) keepDocument(database, unkept.hash, unkept.mesh)
       unkept = null
       work()
+      if (problem !== null) database.pragma(`busy_timeout = ${BUSY_MS}`)
       problem = null
     } catch (error) {
       if (!(error instanceof Database.SqliteError) && errnoOf(error) === null) throw error
       knownSpecs.clear()
+      // From now on each look at it must be cheap.
+      database.pragma('busy_timeout = 0')
       problem = troubleOf(path, error as Error & { code: string })
     }
     return problem === null
@@ -124,7 +129,7 @@ export function openJournal(path: string, spoolPath: string, redact: (text: stri
 }
 
 function openDatabase(path: string): Database.Database {
-  const database = new Database(path, { timeout: 5_000 })
+  const database = new Database(path, { timeout: BUSY_MS })
   database.pragma('journal_mode = WAL')
   database.pragma('synchronous = NORMAL')
   if (process.platform === 'darwin') database.pragma('fullfsync = ON')

@@ -26,6 +26,8 @@ while :; do
   [ "$wait_s" -gt "$max_s" ] && wait_s=$max_s
   echo "$(date -u +%Y-%m-%dT%H:%M:%SZ) supervisor ended with code $code; starting it again in $wait_s s"
   sleep "$wait_s" &
-  wait $!
+  child=$!
+  wait "$child"
+  child=
   wait_s=$((wait_s * 2))
 done

@@ -4,7 +4,7 @@
  */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import Database from 'better-sqlite3'
-import { PaiosError } from '../errors.ts'
+import { fileError, PaiosError } from '../errors.ts'
 import type { Home } from './home.ts'
 
 export type Lock = { release(): void }
@@ -22,7 +22,12 @@ export function takeLock(home: Home, version: string): Lock {
     throw new PaiosError('supervisor-running', `${who} already runs for ${home.root}: see \`paios status\``)
   }
   const info = { pid: process.pid, version, startedAt: new Date().toISOString() }
-  writeFileSync(home.lockInfo, `${JSON.stringify(info)}\n`, { mode: 0o600 })
+  try {
+    writeFileSync(home.lockInfo, `${JSON.stringify(info)}\n`, { mode: 0o600 })
+  } catch (error) {
+    // It is information only, and a supervisor must start on a full disk, to look after what lives.
+    if (fileError(`write ${home.lockInfo}`, error).code !== 'disk-full') throw error
+  }
   return {
     release() {
       rmSync(home.lockInfo, { force: true })

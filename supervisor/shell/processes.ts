@@ -16,6 +16,7 @@ import { openPipes, type Pipes } from './pipes.ts'
 import { MARKER, type ProcessTable } from './process-table.ts'
 import { identify } from './proof.ts'
 import { expandHome, MissingSecret, type Secrets } from './secrets.ts'
+import { isPermanent, spawnReason } from './spawn-failure.ts'
 
 /** An adopted process is looked for this often. */
 const POLL_MS = 1_000
@@ -239,21 +240,6 @@ function isAlive(pid: number): boolean {
 function isSame(table: ProcessTable, { identity }: Process): boolean {
   const entry = table.entry(identity.pid)
   return entry !== null && !entry.zombie && entry.start === identity.start
-}
-
-const isPermanent = (error: NodeJS.ErrnoException) =>
-  ['EACCES', 'ENOENT', 'ENOTDIR', 'ENOEXEC'].includes(error.code ?? '')
-
-function spawnReason(program: string, error: NodeJS.ErrnoException): string {
-  const why: Record<string, string> = {
-    EACCES: 'it may not be executed',
-    ENOENT: 'it, its interpreter or its working folder does not exist',
-    ENOEXEC: 'it is no program for this system',
-    EAGAIN: 'the system has no more processes to give',
-    EMFILE: 'the supervisor has no more file descriptors',
-    ENOMEM: 'the system has no memory for it',
-  }
-  return `${program} could not be started: ${why[error.code ?? ''] ?? error.message}`
 }
 
 /** Most that is kept of each output of a probe's program. */

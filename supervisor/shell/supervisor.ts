@@ -3,6 +3,7 @@
  * people (API, metrics, probes, log) is loaded after the first services were started.
  */
 import { randomBytes } from 'node:crypto'
+import { constants } from 'node:os'
 import type { Status } from '../../schemas/status.ts'
 import type { Effect } from '../core/effect.ts'
 import type { Fact } from '../core/event.ts'
@@ -152,11 +153,24 @@ export function createSupervisor(options: SupervisorOptions) {
     measure((to) => to.turned(durationMs))
   }
   const driver = createDriver({ mesh, clock, journal, perform, turned })
+  let isTroubled = false
+  const tellJournal = () => {
+    const problem = journal.problem()
+    if (isTroubled === (problem !== null)) return
+    isTroubled = problem !== null
+    post({
+      kind: 'noted',
+      event: isTroubled ? 'warning' : 'journal-back',
+      text: problem ?? 'the journal is written again',
+    })
+  }
 
   const ticker = setInterval(() => {
     clock.tick()
     options.beat()
     lastTickWall = Date.now()
+    journal.recheck()
+    tellJournal()
   }, TICK_MS)
   const scanner = setInterval(() => processes.scan(), SCAN_MS)
   const pruner = setInterval(() => journal.prune(Date.now()), PRUNE_MS)
@@ -253,19 +267,8 @@ function exitCause(text: string, code: number | null, signal: string | null, ask
 /** 128 + n for a signal, as shells count; -1 if nobody saw the end. */
 function codeOf(code: number | null, signal: string | null): number {
   if (code !== null) return code
-  const number = signal === null ? undefined : SIGNALS[signal]
+  const number = signal === null ? undefined : constants.signals[signal as NodeJS.Signals]
   return number === undefined ? -1 : 128 + number
-}
-
-const SIGNALS: Readonly<Record<string, number>> = {
-  SIGHUP: 1,
-  SIGINT: 2,
-  SIGQUIT: 3,
-  SIGABRT: 6,
-  SIGKILL: 9,
-  SIGSEGV: 11,
-  SIGPIPE: 13,
-  SIGTERM: 15,
 }
 
 /** Commands that wait for the core's answer. */

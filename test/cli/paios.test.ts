@@ -261,11 +261,11 @@ describe('paios up on a running mesh', () => {
       'POST /up': () => ({ plan: { start: [], restart: ['kb'], stop: [], unchanged: ['web'] } }),
       'GET /status': () => statusOf(home, kb),
     })
-    const { code, stdout } = await paios(home, 'up', '--retry')
+    const { code, stdout } = await paios(home, 'up')
     assert.equal(code, 0)
     assert.match(stdout, /^restart: kb\nunchanged: 1\nPAIOS/)
     assert.match(stdout, /run paios up\n$/)
-    assert.deepEqual(seen[0]?.body, { dryRun: false, retry: true })
+    assert.deepEqual(seen[0]?.body, { dryRun: false })
   })
 
   it('prints every problem of the document and exits 3', async (t) => {

@@ -47,7 +47,8 @@ export type TestMesh = {
   /** The same for one service. */
   untilService(name: string, what: string, holds: (service: ServiceStatus) => boolean): Promise<ServiceStatus>
   ask(path: string, body: Readonly<Record<string, unknown>>): Promise<unknown>
-  events(service?: string): Promise<JournalEvent[]>
+  /** The journal's events, oldest first (the newest 10,000). */
+  events(query?: { readonly service?: string; readonly since?: string }): Promise<JournalEvent[]>
   /** The pid in run/supervisor.lock; throws if there is none. */
   supervisorPid(): number
   /** The pid of the keeper above the running supervisor. */
@@ -146,9 +147,9 @@ export function createMesh(): TestMesh {
       return serviceIn(seen, name)
     },
     ask: (path, body) => call(home, 'POST', path, body),
-    async events(service) {
-      const query = service ? `&service=${service}` : ''
-      const { body } = await request(home, 'GET', `/events?limit=10000${query}`)
+    async events(query = {}) {
+      const search = new URLSearchParams({ limit: '10000', ...query })
+      const { body } = await request(home, 'GET', `/events?${search}`)
       return body.split('\n').filter((line) => line !== '').map((line) => JSON.parse(line) as JournalEvent)
     },
     supervisorPid,

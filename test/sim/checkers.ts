@@ -258,10 +258,10 @@ export class Checkers {
     const isNew = before.specHash !== child.specHash || before.nextSpec?.hash !== child.nextSpec?.hash
     if (isNew || state.kind === 'failed') this.#budgets.delete(child.name)
     else if (state.kind === 'idle') this.#budget(child.name).endedAt = null
-    else if (state.kind === 'sweeping' && before.state.kind !== 'sweeping') {
-      if (state.then === 'retry' && state.ending.class !== 'planned' && state.ending.class !== 'fatal') {
-        this.#budget(child.name).endedAt ??= at
-      }
+    else if (before.state.kind === 'sweeping' && state.kind !== 'sweeping') {
+      const { then, ending } = before.state
+      const counts = then === 'retry' && ending.class !== 'planned' && ending.class !== 'fatal'
+      this.#budget(child.name).endedAt = counts ? at : null
     } else if (event.kind === 'child' && event.event.kind === 'spawn-failed' && !event.event.permanent) {
       this.#budget(child.name).endedAt = at
     }

@@ -112,11 +112,19 @@ export class World {
     return found
   }
 
-  /** Nothing is wrong with any service any more. */
+  /**
+   * Nothing is wrong with any service any more, except that a process which hangs under a liveness probe hangs
+   * for ever: the supervisor has to replace it.
+   */
   endTroubles(): void {
     this.#trouble.clear()
     for (const proc of this.processes.all()) {
-      proc.hungUntil = Math.min(proc.hungUntil, this.at)
+      const child = this.mesh.children.get(proc.service)
+      const isJudged =
+        child?.state.kind === 'running' &&
+        child.state.readyAt !== null &&
+        child.spec.probes.some((probe) => probe.role === 'liveness')
+      if (proc.hungUntil > this.at) proc.hungUntil = isJudged ? Number.POSITIVE_INFINITY : this.at
       proc.notReadyUntil = Math.min(proc.notReadyUntil, this.at)
       proc.stubbornUntil = Math.min(proc.stubbornUntil, this.at)
     }

@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { describe, it } from 'node:test'
+import { serviceSpec } from '../../schemas/service.ts'
+import { STATES } from '../../schemas/status.ts'
+import { emptyMesh, step } from '../../supervisor/core/step.ts'
+import { createMetrics } from '../../supervisor/shell/metrics.ts'
+import { findPromtool } from '../promtool.ts'
+
+/** A mesh of two services, one of them with a probe, just declared. */
+function declaredMesh() {
+  const mesh = emptyMesh(1, [1, 2, 3, 4])
+  const specs = ['alpha', 'beta'].map((name) => ({
+    hash: name,
+    spec: serviceSpec.parse({
+      name,
+      preset: 'process',
+      kind: 'daemon',
+      command: ['sleep', '1'],
+      runbook: 'process.md',
+      probes: name === 'beta' ? [{ kind: 'tcp', port: 4242, role: 'readiness' }] : [],
+    }),
+  }))
+  step(mesh, { kind: 'declared', specs, groups: [], at: 0, wall: 1_000 })
+  return mesh
+}
+
+function metricsOf(mesh: ReturnType<typeof declaredMesh>) {
+  return createMetrics({
+    mesh,
+    version: '1.2.3',
+    startedWall: 1_000,
+    isUnclean: false,
+    lastTickWall: () => 2_000,
+    lastWakeWall: () => 0,
+    treeOf: () => [],
+    residentBytes: () => 4096,
+  })
+}
+
+async function sampled() {
+  const metrics = metricsOf(declaredMesh())
+  for (const service of ['alpha', 'beta']) metrics.declare(service)
+  metrics.started('alpha', 'crash')
+  metrics.exited('alpha', 'signal', 137)
+  metrics.probed({ service: 'beta', probe: 'tcp-readiness', result: 'timeout', seconds: 0.2 })
+  metrics.turned(3)
+  return { metrics, text: await metrics.text() }
+}
+
+describe('the metrics', () => {
+  it('show one series for each of the thirteen states, and exactly one of them is 1', async () => {
+    const { text } = await sampled()
+    const states = [...text.matchAll(/^paios_service_state\{service="alpha",state="(\w+)"\} ([01])$/gm)]
+    assert.deepEqual(states.map(([, state]) => state).sort(), [...STATES].sort())
+    assert.equal(states.filter(([, , value]) => value === '1').length, 1)
+  })
+
+  it('begin every known series at 0 and count what happens', async () => {
+    const { text } = await sampled()
+    assert.match(text, /^paios_service_starts_total\{service="alpha",reason="crash"\} 1$/m)
+    assert.match(text, /^paios_service_starts_total\{service="alpha",reason="hung"\} 0$/m)
+    assert.match(text, /^paios_service_exits_total\{service="alpha",cause="signal"\} 1$/m)
+    assert.match(text, /^paios_service_last_exit_code\{service="alpha"\} 137$/m)
+    assert.match(text, /^paios_service_last_exit_code\{service="beta"\} -1$/m)
+    assert.match(text, /^paios_probe_runs_total\{service="beta",probe="tcp-readiness",result="timeout"\} 1$/m)
+  })
+
+  it('carry no label that Prometheus itself uses, no pid and no path', async () => {
+    const { text } = await sampled()
+    assert.doesNotMatch(text, /\b(job|instance|pid|path|url)="/)
+  })
+
+  it('forget a service that left the mesh', async () => {
+    const { metrics } = await sampled()
+    metrics.forget('alpha')
+    assert.doesNotMatch(await metrics.text(), /starts_total\{service="alpha"/)
+  })
+
+  it('stay below 6,000 series for 40 services with three probes each', async () => {
+    const { text } = await sampled()
+    const own = text.split('\n').filter((line) => /service="beta"/.test(line)).length
+    const probe = text.split('\n').filter((line) => /probe="/.test(line)).length
+    const fixed = text
+      .split('\n')
+      .filter((line) => line !== '' && !line.startsWith('#') && !/service="/.test(line)).length
+    assert.ok((own - probe) * 40 + probe * 120 + fixed < 6_000)
+  })
+
+  const promtool = findPromtool()
+  it('pass promtool check metrics', {
+    skip: promtool === null && process.env['CI'] === undefined,
+  }, async () => {
+    assert.ok(promtool, 'CI must have promtool')
+    const { text } = await sampled()
+    const { status, stdout, stderr } = spawnSync(promtool, ['check', 'metrics'], {
+      input: text,
+      encoding: 'utf8',
+    })
+    assert.equal(status, 0, `${stdout}${stderr}`)
+  })
+})
