@@ -79,6 +79,8 @@ const shape = {
   clearAfter: duration.optional(),
   /** `absent`: a later line that matches this ends the failure. */
   clearPattern: pattern.optional(),
+  /** `absent`: said in place of the matching line, where that one would tell an operator nothing. */
+  reason: z.string().min(1).optional(),
   /** Fails when nothing at all was written for so long. */
   silence: duration.optional(),
 }
@@ -87,10 +89,10 @@ type Settings = z.output<z.ZodObject<typeof shape>>
 type Seen = { readonly line: string; readonly at: number } | null
 
 function judge(settings: Settings, seen: Seen, now: number): ProbeResult {
-  const { expect, within, clearAfter } = settings
+  const { expect, within, clearAfter, reason } = settings
   if (expect === 'absent') {
     const isOver = seen === null || (clearAfter !== undefined && now - seen.at > clearAfter)
-    return isOver ? pass() : fail(excerpt(seen.line))
+    return isOver ? pass() : fail(reason ?? excerpt(seen.line))
   }
   if (seen === null) return fail(`no line matches ${settings.pattern}`)
   const isOld = within !== undefined && now - seen.at > within

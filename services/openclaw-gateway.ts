@@ -174,20 +174,34 @@ function health({ port, token }: Settings, { configPath }: Located): Probes {
 }
 
 /**
- * The lines that are the only outside sign of a locked database or a full disk while HTTP stays green. They
- * appear when something writes, and nothing is logged once it is over, so the warning ends by time.
+ * The lines that are the only outside sign of a locked database or a full disk while HTTP stays green. An idle
+ * gateway writes one at least once a minute (its own health round), and nothing once it is over, so the failure
+ * ends two minutes after the last one.
  * `config reload skipped` is not looked for: a file that is put back as it was leaves no line that would end
  * the warning, and the repeated config check sees the file itself.
  */
-const database: Probes[number] = {
-  kind: 'log',
-  name: 'database',
-  role: 'readiness',
-  pattern: 'failureKind=lock-contention|database is locked|database or disk is full',
-  clearAfter: '5m',
-  every: '10s',
-  failureThreshold: 1,
-}
+const silentFailures: Probes = [
+  {
+    kind: 'log',
+    name: 'database',
+    role: 'readiness',
+    pattern: 'failureKind=lock-contention|database is locked',
+    reason: 'another process holds a lock on its state database: whatever writes hangs',
+    clearAfter: '2m',
+    every: '10s',
+    failureThreshold: 1,
+  },
+  {
+    kind: 'log',
+    name: 'disk',
+    role: 'readiness',
+    pattern: 'database or disk is full',
+    reason: 'the disk that holds its state is full: nothing can be written',
+    clearAfter: '2m',
+    every: '10s',
+    failureThreshold: 1,
+  },
+]
 
 /**
  * Children get a declared environment only, so launchd's and systemd's markers, by which OpenClaw would think
@@ -231,7 +245,7 @@ export const openclawGateway = defineService({
       kind: 'daemon',
       command: [program, 'gateway', 'run', '--port', String(port), '--bind', 'loopback'],
       env: environment(chosen, located),
-      probes: [...preflights(chosen, located), ...startup(chosen), ...health(chosen, located), database],
+      probes: [...preflights(chosen, located), ...startup(chosen), ...health(chosen, located), ...silentFailures],
       exits: gatewayExits,
       stop: stopSteps(drainGrace),
       // Signals do not reach a hung one, and SIGKILL of the whole tree always follows the last step.
@@ -239,7 +253,8 @@ export const openclawGateway = defineService({
       // Ready after 9 to 17 s; a migration may take minutes and says `starting` meanwhile.
       startTimeout: '90s',
       startTimeoutMax: '300s',
-      intensity: { max: 3, within: '10m' },
+      // Two are restarted, the third gives up.
+      intensity: { max: 2, within: '10m' },
       // The third unclean start within 5 min mutes its channels.
       killLimit: { max: 2, within: '5m' },
       install: 'npm install -g openclaw (it needs Node 24.16 or newer, or 26.1 or newer)',

@@ -19,9 +19,11 @@ const ANSI = /\u001b\[[0-9;?]*[ -/]*[@-~]/g
  */
 export function classify(spec: ServiceSpec, exit: Exit, logTail: string): Ending {
   const tail = logTail.replace(ANSI, '')
+  const isUnseen = exit.code === null && exit.signal === null
   for (const signature of spec.exits) {
-    if (signature.code !== undefined && signature.code !== exit.code) continue
-    if (signature.signal !== undefined && signature.signal !== exit.signal) continue
+    const isTold = isUnseen && signature.class === 'planned' && signature.log !== undefined
+    if (!isTold && signature.code !== undefined && signature.code !== exit.code) continue
+    if (!isTold && signature.signal !== undefined && signature.signal !== exit.signal) continue
     let groups: readonly string[] = []
     if (signature.log !== undefined) {
       const match = new RegExp(signature.log, 'm').exec(tail)

@@ -12,6 +12,7 @@ export function labelOf(child: Child): ServiceState {
     case 'idle':
       return 'stopped'
     case 'checking':
+      return state.held?.kind ?? 'starting'
     case 'spawning':
     case 'adopting':
       return 'starting'
@@ -135,8 +136,9 @@ function reasonOf(child: Child, children: ReadonlyMap<string, Child>, view: View
       return `${state.reason}; looked at again in ${inSeconds(state.retryAt - view.at)}`
     case 'adopting':
       return 'looking for its process'
-    case 'spawning':
     case 'checking':
+      return state.held?.reason ?? null
+    case 'spawning':
       return null
   }
 }

@@ -5,7 +5,7 @@ import { allowedAt } from './intensity.ts'
 import { ulid } from './random.ts'
 import { settleIdle } from './rest.ts'
 import { arm, draw, enter, isExternal, isWanted, record, type Scope, unmetNeeds } from './scope.ts'
-import type { Child, Health, Process, StartCause } from './state.ts'
+import type { Child, ChildState, Health, Held, Process, StartCause } from './state.ts'
 import { beginStop } from './stopping.ts'
 import { noteWarning } from './warnings.ts'
 
@@ -32,8 +32,28 @@ export function tryStart(child: Child, scope: Scope, cause: StartCause): Child {
   if (isExternal(next.spec)) return beginObserving(next, scope)
   const attempt = ++scope.mesh.token
   scope.effects.push({ kind: 'run-preflight', service: next.name, attempt })
-  const checking = enter(next, scope, { kind: 'checking', attempt, cause })
-  return arm(checking, scope, 'preflight', scope.at + PREFLIGHT_MS)
+  const held = heldBy(next)
+  const checking = enter(next, scope, { kind: 'checking', attempt, cause, held })
+  return arm(
+    held ? { ...checking, since: next.since } : checking,
+    scope,
+    'preflight',
+    scope.at + PREFLIGHT_MS,
+  )
+}
+
+function heldBy({ state }: Child): Held | null {
+  if (state.kind !== 'blocked' && state.kind !== 'absent' && state.kind !== 'missing') return null
+  return { kind: state.kind, reason: state.reason }
+}
+
+/** Back to what held it, with the time it began and without telling it twice, if nothing has changed. */
+function hold<S extends Extract<ChildState, Held>>(child: Child, scope: Scope, state: S): Child {
+  const { state: before } = child
+  const held = before.kind === 'checking' ? before.held : null
+  const entered = enter(child, scope, state)
+  if (held?.kind === state.kind && held.reason === state.reason) return { ...entered, since: child.since }
+  return record(entered, scope, state.kind, state.reason)
 }
 
 function takeNextSpec(child: Child): Child {
@@ -65,7 +85,8 @@ export function judgePreflight(
   if (state.kind !== 'checking' || event.attempt !== state.attempt) return child
   const gone = event.results.find((result) => result.outcome === 'absent')
   if (gone) return settleGone(child, scope, gone.reason)
-  const present = { ...child, seen: true }
+  // What was a warning while it ran is now the reason, or it is over.
+  const present = { ...child, seen: true, warnings: {} }
   const bad = event.results.filter((result) => result.outcome === 'fail')
   if (bad.length > 0) return block(present, scope, bad.map((result) => result.reason).join('; '))
   const unsure = event.results.filter((result) => result.outcome === 'unknown')
@@ -94,15 +115,14 @@ export function skipPreflight(child: Child, scope: Scope): Child {
 
 function settleGone(child: Child, scope: Scope, reason: string): Child {
   const kind = child.seen ? 'missing' : 'absent'
-  const gone = enter(child, scope, { kind, reason })
-  return arm(record(gone, scope, kind, reason), scope, 'retry', scope.at + RECHECK_MS)
+  return arm(hold(child, scope, { kind, reason }), scope, 'retry', scope.at + RECHECK_MS)
 }
 
 /** Starting now is known to be useless: look again in 30 s and when an input changes. */
 function block(child: Child, scope: Scope, reason: string): Child {
   const retryAt = scope.at + RECHECK_MS
-  const blocked = enter(child, scope, { kind: 'blocked', reason, source: 'preflight', retryAt })
-  return arm(record(blocked, scope, 'blocked', reason), scope, 'retry', retryAt)
+  const blocked = hold(child, scope, { kind: 'blocked', reason, source: 'preflight', retryAt })
+  return arm(blocked, scope, 'retry', retryAt)
 }
 
 /** The needs are looked at once more: one may have gone down while the preflights ran. */

@@ -62,7 +62,13 @@ export type ChildState =
       readonly reason: string | null
     }
   | { readonly kind: 'waiting'; readonly for: readonly string[] }
-  | { readonly kind: 'checking'; readonly attempt: number; readonly cause: StartCause }
+  | {
+      readonly kind: 'checking'
+      readonly attempt: number
+      readonly cause: StartCause
+      /** What kept it from starting so far: it stands until the new look has an answer. Null for a plain start. */
+      readonly held: Held | null
+    }
   | { readonly kind: 'spawning'; readonly run: string; readonly cause: StartCause; readonly wall: number }
   | {
       readonly kind: 'starting'
@@ -134,6 +140,9 @@ export type ChildState =
       readonly was: ChildState
     }
   | { readonly kind: 'observing'; readonly health: Health }
+
+/** A reason not to start that is looked at again and again. */
+export type Held = { readonly kind: 'blocked' | 'absent' | 'missing'; readonly reason: string }
 
 /** What the operator wants. A failure never changes it. `until` is Unix milliseconds, null = for good. */
 export type Desired =
