@@ -127,7 +127,7 @@ export async function measureStatus(bench: Bench): Promise<void> {
     async () => {
       for (let round = -2; round < rounds; round++) {
         const bare = await mustRun([bench.node, '-e', '0'], {})
-        const shown = [['node -e 0', bare.ms] as const]
+        const shown: [string, number][] = [['node -e 0', bare.ms]]
         for (const peer of peers) shown.push([peer.name, (await run(peer.status ?? [], peer.env)).ms])
         if (round >= 0) for (const [name, ms] of shown) add(bench, 'status ms', name, ms)
       }

@@ -57,6 +57,7 @@ export const serviceStatus = z.strictObject({
   /** While stopping: when SIGKILL follows. */
   deadline: instant.nullable(),
   probes: z.array(probeStatus),
+  /** Full path of the Markdown file. */
   runbook: z.string(),
   logPath: z.string().nullable(),
 })

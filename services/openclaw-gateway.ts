@@ -245,7 +245,12 @@ export const openclawGateway = defineService({
       kind: 'daemon',
       command: [program, 'gateway', 'run', '--port', String(port), '--bind', 'loopback'],
       env: environment(chosen, located),
-      probes: [...preflights(chosen, located), ...startup(chosen), ...health(chosen, located), ...silentFailures],
+      probes: [
+        ...preflights(chosen, located),
+        ...startup(chosen),
+        ...health(chosen, located),
+        ...silentFailures,
+      ],
       exits: gatewayExits,
       stop: stopSteps(drainGrace),
       // Signals do not reach a hung one, and SIGKILL of the whole tree always follows the last step.
@@ -257,7 +262,7 @@ export const openclawGateway = defineService({
       intensity: { max: 2, within: '10m' },
       // The third unclean start within 5 min mutes its channels.
       killLimit: { max: 2, within: '5m' },
-      install: 'npm install -g openclaw (it needs Node 24.16 or newer, or 26.1 or newer)',
+      install: 'npm install -g openclaw',
     }
   },
 })

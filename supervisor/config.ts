@@ -1,13 +1,13 @@
 /**
  * Reads the mesh document: bytes → YAML → schema → presets → service specs, then everything that refers to
  * something else. All problems are found in one go, each with its line and column; a document with any
- * problem yields no spec at all. Only `readDocument` touches the disk.
+ * problem yields no spec at all. Nothing here touches the disk.
  */
 import { createHash } from 'node:crypto'
-import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs'
 import type { AnyPreset, MeshDocument, PresetRegister } from '../schemas/mesh.ts'
 import { DEFAULT_PRESET, meshDocument } from '../schemas/mesh.ts'
 import { commonFields, type ServiceSpec, serviceSpec } from '../schemas/service.ts'
+import { MAX_DOCUMENT_BYTES } from './document/file.ts'
 import { type Finding, findings, type Path, type Problem } from './document/problem.ts'
 import {
   checkCycles,
@@ -19,10 +19,7 @@ import {
   groupSpecs,
 } from './document/references.ts'
 import { decode, parseSource, type Source } from './document/source.ts'
-import { errnoOf, PaiosError } from './errors.ts'
 
-/** A document of 1,000 services is about 100 KiB; ten times that is not a document. */
-export const MAX_DOCUMENT_BYTES = 1024 ** 2
 /** A supervisor on one machine; bounds the work that needs between groups can cause. */
 const MAX_SERVICES = 1000
 
@@ -46,48 +43,6 @@ export type MeshResult =
 
 /** `home` is the user's home, which a leading `~/` stands for and which presets get to know. */
 export type MeshOptions = { readonly home: string; readonly presets: PresetRegister }
-
-/**
- * The bytes of a document. Throws PaiosError `document-unreadable` (missing, a folder, a pipe, not permitted)
- * or `document-too-large` (over 1 MiB, not read). Never blocks on a pipe.
- */
-export function readDocument(path: string): Buffer {
-  let descriptor: number | null = null
-  try {
-    descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
-    const stat = fstatSync(descriptor)
-    if (!stat.isFile()) {
-      const what = stat.isDirectory() ? 'a folder' : 'not a regular file'
-      throw new PaiosError('document-unreadable', `${path} is ${what}; name the document itself`)
-    }
-    if (stat.size > MAX_DOCUMENT_BYTES) throw tooLarge(path, stat.size)
-    const bytes = readFileSync(descriptor)
-    // The file may have grown since it was measured.
-    if (bytes.length > MAX_DOCUMENT_BYTES) throw tooLarge(path, bytes.length)
-    return bytes
-  } catch (error) {
-    if (error instanceof PaiosError) throw error
-    const reasons: Record<string, string> = {
-      ENOENT: 'there is no such file; `paios init` writes a first one',
-      EACCES: 'this user may not read it',
-      ENXIO: 'it is not a regular file',
-    }
-    const errno = errnoOf(error) ?? String(error)
-    throw new PaiosError('document-unreadable', `cannot read ${path}: ${reasons[errno] ?? errno}`, {
-      cause: error,
-    })
-  } finally {
-    if (descriptor !== null) closeSync(descriptor)
-  }
-}
-
-function tooLarge(path: string, sizeBytes: number): PaiosError {
-  const size = (sizeBytes / 1024 ** 2).toFixed(1)
-  return new PaiosError(
-    'document-too-large',
-    `${path} is ${size} MiB large; a document may have at most 1 MiB`,
-  )
-}
 
 /** Parses and checks a document. Pure; any text and any bytes give a result, never an exception. */
 export function parseMesh(document: Uint8Array | string, options: MeshOptions): MeshResult {

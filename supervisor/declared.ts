@@ -7,7 +7,8 @@ import type { Plan, Status } from '../schemas/status.ts'
 import type { MeshConfig } from './config.ts'
 import type { Group, Mesh } from './core/state.ts'
 import { hasProcess } from './core/tree.ts'
-import { PaiosError } from './errors.ts'
+import { readDocument } from './document/file.ts'
+import { errnoOf, PaiosError } from './errors.ts'
 import type { Home } from './shell/home.ts'
 import type { Journal } from './shell/journal.ts'
 import { specHash } from './spec-hash.ts'
@@ -33,7 +34,7 @@ function declare(mesh: Declared['mesh'], problem: string | null, warnings: strin
 
 /** Reads and checks the document. Throws document-invalid with every problem. */
 export async function readDeclared(home: Home): Promise<Declared> {
-  const { parseMesh, readDocument } = await import('./config.ts')
+  const { parseMesh } = await import('./config.ts')
   const { presets } = await import('../services/index.ts')
   const result = parseMesh(readDocument(home.document), { home: homedir(), presets })
   const { documentError, formatProblem } = await import('./document/problem.ts')
@@ -73,12 +74,14 @@ function takeHandOver(home: Home): Declared['mesh'] | null {
     rmSync(home.boot, { force: true })
     return documentHash === hashOf(home.document) ? mesh : null
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT' || error instanceof SyntaxError) return null
+    // A document that has just become unreadable is reported by whoever reads it next.
+    if (error instanceof PaiosError || error instanceof SyntaxError || errnoOf(error) === 'ENOENT')
+      return null
     throw error
   }
 }
 
-const hashOf = (path: string) => createHash('sha256').update(readFileSync(path)).digest('hex')
+const hashOf = (path: string) => createHash('sha256').update(readDocument(path)).digest('hex')
 
 /** What making this mesh the one in force would do. */
 export function planOf(mesh: Mesh, specs: Declared['specs']): Plan {
@@ -114,15 +117,13 @@ export function documentState(home: Home, declared: Declared): Status['document'
       const isSame = hashOf(path) === declared.mesh.hash
       looked = {
         key,
-        problem: isSame ? null : `changed at ${when} UTC and not applied: \`paios check\`, then \`paios up\``,
+        problem: isSame ? null : `paios.yaml changed at ${when} UTC, not applied: \`paios up\` applies it`,
       }
     }
     return { path, applied, problem: looked.problem }
   } catch (error) {
-    return {
-      path,
-      applied,
-      problem: `cannot be read (${(error as NodeJS.ErrnoException).code}); what was applied runs on`,
-    }
+    looked = null
+    const why = error instanceof PaiosError ? error.message : `paios.yaml cannot be read (${errnoOf(error)})`
+    return { path, applied, problem: `${why}; what was applied runs on` }
   }
 }

@@ -32,7 +32,7 @@ export const errorCodes = {
   'document-unreadable': {
     exitCode: 3,
     meaning: 'The mesh document is missing, not a regular file, or not readable by this user.',
-    remedy: 'Give the path of a file that this user may read; `paios init` writes a first one.',
+    remedy: 'Give the path of a file that this user may read; `paios up` writes a first one.',
   },
   'document-too-large': {
     exitCode: 3,

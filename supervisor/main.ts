@@ -9,9 +9,10 @@ import { PaiosError, unknownService } from './errors.ts'
 import type { Control } from './shell/api.ts'
 import { ensureHome, type Home, homeAt } from './shell/home.ts'
 import { type Journal, openJournal } from './shell/journal.ts'
-import { startKeeper } from './shell/keeper.ts'
+import { recordKeeper, startKeeper } from './shell/keeper.ts'
 import { takeLock } from './shell/lock.ts'
 import { createLogger, type Logger } from './shell/logger.ts'
+import { endProbePrograms } from './shell/probe-programs.ts'
 import { openProcessTable } from './shell/process-table.ts'
 import { openSecrets } from './shell/secrets.ts'
 import { createSupervisor, type Supervisor } from './shell/supervisor.ts'
@@ -68,11 +69,13 @@ async function supervise({ foreground, stopOnTerm }: MainOptions): Promise<numbe
     ended: () => finish(0),
     beat: () => beat(),
   })
+  if (left.rows.length > 0) endProbePrograms(table, home.logs)
   // A crash in the middle of `down` goes on going down; only an `up` ends that.
   const wanted = foreground || isHandedOver ? 'up' : left.wanted
   supervisor.post({ kind: 'recovered', rows: left.rows, wanted })
   if (wanted === 'up') supervisor.post(declaredFact(declared))
   supervisor.drain()
+  recordKeeper(home, table)
   const handOver = foreground || !process.env['PAIOS_KEEPER'] ? 0 : 143
   listenForSignals(supervisor, foreground, stopOnTerm, () => finish(handOver))
   await serve({ home, journal, logger, supervisor, declared, wasUnclean, foreground, finished })

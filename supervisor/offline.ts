@@ -2,11 +2,13 @@
 import type { Status } from '../schemas/status.ts'
 import { processOf } from './core/rest.ts'
 import { showService } from './core/snapshot.ts'
-import type { Home } from './shell/home.ts'
+import { type Home, runbookPath } from './shell/home.ts'
 import { openJournal } from './shell/journal.ts'
+import { endKeeper, livingKeeper } from './shell/keeper.ts'
 import { takeLock } from './shell/lock.ts'
 import { logPathOf } from './shell/log-file.ts'
 import { createLogger } from './shell/logger.ts'
+import { endProbePrograms } from './shell/probe-programs.ts'
 import { openProcessTable } from './shell/process-table.ts'
 import { identify } from './shell/proof.ts'
 import { openSecrets } from './shell/secrets.ts'
@@ -23,7 +25,11 @@ export function readOffline(home: Home): Status {
     const table = openProcessTable()
     const view = { at: awakeMs, wall: Date.now() }
     const services = [...children.values()].map((child) => {
-      const shown = showService(child, children, { ...view, logPath: logPathOf(home.logs, child.name) })
+      const shown = showService(child, children, {
+        ...view,
+        logPath: logPathOf(home.logs, child.name),
+        runbook: runbookPath(home, child.name, child.spec.runbook),
+      })
       const process = processOf(child)
       const lives =
         process !== null &&
@@ -45,7 +51,7 @@ export function readOffline(home: Home): Status {
       home: home.root,
       startedAt: null,
       mesh: wanted,
-      keeper: 'none',
+      keeper: livingKeeper(home, table) === null ? 'none' : 'running',
       metrics: null,
       document: { path: home.document, applied: null, problem: null },
       warnings: [
@@ -73,6 +79,7 @@ export async function downOffline(home: Home): Promise<number> {
     ended = resolve
   })
   const table = openProcessTable()
+  endProbePrograms(table, home.logs)
   const supervisor = createSupervisor({
     home,
     journal,
@@ -86,6 +93,7 @@ export async function downOffline(home: Home): Promise<number> {
   supervisor.post({ kind: 'recovered', rows: left.rows, wanted: 'up' })
   await supervisor.ask({ kind: 'down' })
   await finished
+  endKeeper(home, table)
   const unknown = supervisor.services().filter((service) => service.state === 'unknown')
   supervisor.close()
   journal.close()

@@ -1,19 +1,21 @@
-/** The version of this installation, from its package.json. */
-import { readFileSync } from 'node:fs'
+/** Where this installation lies, and its version, from its package.json. */
+import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-/** The nearest package.json upwards: sources and compiled files lie at different depths. */
-function readVersion(folder: string): string {
-  try {
-    const text = readFileSync(join(folder, 'package.json'), 'utf8')
-    return (JSON.parse(text) as { version: string }).version
-  } catch (error) {
-    const parent = dirname(folder)
-    if (parent === folder) throw error
-    return readVersion(parent)
-  }
+/** The folder of the nearest package.json upwards: sources and compiled files lie at different depths. */
+function findRoot(folder: string): string {
+  if (existsSync(join(folder, 'package.json'))) return folder
+  const parent = dirname(folder)
+  if (parent === folder) throw new Error('there is no package.json above the program')
+  return findRoot(parent)
 }
 
+const root = findRoot(dirname(fileURLToPath(import.meta.url)))
+
+/** The folder of the runbooks that ship with the presets. */
+export const RUNBOOKS = join(root, 'runbooks')
+
 /** The version of this installation. */
-export const VERSION = readVersion(dirname(fileURLToPath(import.meta.url)))
+export const VERSION = (JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string })
+  .version

@@ -65,11 +65,16 @@ async function checkService(spec: ServiceSpec, home: string): Promise<Checked> {
     name: spec.name,
     preset: spec.preset,
     program: found,
-    trouble: program === null || program.kind === 'found' ? null : program.reason,
+    trouble: program === null || program.kind === 'found' ? null : remedied(program, spec),
     version: found !== null && SAFE_VERSION.has(spec.preset) ? await versionOf(found, path) : null,
     ports: spec.ports,
     secrets: await secretsOf(spec, home),
   }
+}
+
+/** What is wrong with a program, and the command that installs one that is not there. */
+function remedied({ kind, reason }: { kind: string; reason: string }, { install }: ServiceSpec): string {
+  return kind === 'absent' && install !== null ? `${reason}; install it: ${install}` : reason
 }
 
 /** Every reference to a secret in the spec, and whether it can be read. The values go nowhere. */

@@ -10,7 +10,7 @@ export function documentPath(home: string): string {
 
 /** Reads and checks a document. Throws PaiosError where it cannot be read; problems in it are a result. */
 export async function checkDocument(path: string): Promise<MeshResult> {
-  const { readDocument } = await import('../config.ts')
+  const { readDocument } = await import('../document/file.ts')
   return checkText(readDocument(path))
 }
 

@@ -10,6 +10,9 @@ import { createProgress } from './settle.ts'
 /** How often the socket is tried once the supervisor has said that all is stopped: it ends at once, so wait finely. */
 const GONE_POLL_MS = 5
 const DRAIN_POLL_MS = 1_000
+/** A supervisor that holds the lock listens within half a second; a slow disk may take it far longer. */
+const BOOT_LIMIT_MS = 30_000
+const BOOT_POLL_MS = 50
 
 /** Stops everything and ends the supervisor and its keeper. */
 export const command: Command = {
@@ -44,7 +47,23 @@ async function withoutSupervisor(invocation: Invocation, error: PaiosError): Pro
   const { home } = invocation
   if (!existsSync(join(home, 'state', 'journal.db'))) throw error
   const { offlineDown } = await import('../main.ts')
-  return offlineDown(home)
+  try {
+    return await offlineDown(home)
+  } catch (held) {
+    // The keeper has just started the next supervisor, which does not listen yet.
+    if (!(held instanceof PaiosError && held.code === 'supervisor-running')) throw held
+    if (!(await waitListening(home))) throw held
+    return run(invocation)
+  }
+}
+
+async function waitListening(home: string): Promise<boolean> {
+  const deadline = performance.now() + BOOT_LIMIT_MS
+  while (performance.now() < deadline) {
+    if (await isListening(home)) return true
+    await new Promise((resolve) => setTimeout(resolve, BOOT_POLL_MS))
+  }
+  return false
 }
 
 /** On a terminal, shows what still stops and when it is killed. */

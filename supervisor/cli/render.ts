@@ -219,6 +219,12 @@ export function renderPlan(plan: Plan): string[] {
   return plan.unchanged.length === 0 ? lines : [...lines, `unchanged: ${plan.unchanged.length}`]
 }
 
+/** What happened, with the state that was entered in front where the text does not begin with it. */
+function tellEvent({ kind, text }: JournalEvent): string {
+  const said = plain(text || kind)
+  return kind in STATE_TONES && !said.startsWith(kind) ? `${kind}: ${said}` : said
+}
+
 /** One journal event as a line, in local time; the date only where it is not today's. */
 export function renderEvent(event: JournalEvent, nowMs: number, layout: Layout): string {
   const at = new Date(event.at)
@@ -228,7 +234,7 @@ export function renderEvent(event: JournalEvent, nowMs: number, layout: Layout):
   const date = today ? '' : `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} `
   const life = event.generation === null ? '' : `/${event.generation}`
   const cause = event.cause === null ? '' : paint(` (cause #${event.cause})`, 'dim', layout)
-  return `${paint(`${date}${time}`, 'dim', layout)} #${event.id} ${event.subject}${life} ${plain(event.text || event.kind)}${cause}`
+  return `${paint(`${date}${time}`, 'dim', layout)} #${event.id} ${event.subject}${life} ${tellEvent(event)}${cause}`
 }
 
 function cut(text: string, columns: number, tone: Tone, layout: Layout): string {

@@ -73,7 +73,9 @@ export function takeIdentity(
   const { state } = child
   if ((state.kind !== 'adopting' && state.kind !== 'unknown') || event.run !== state.run) return child
   const { verdict } = event
-  if (verdict.kind === 'same') return adopt(child, scope, state.was, state.run, verdict)
+  // A life that was being swept has ended: what still answers to its record is one that it left behind.
+  const isOver = state.was.kind === 'sweeping'
+  if (verdict.kind === 'same' && !isOver) return adopt(child, scope, state.was, state.run, verdict)
   if (verdict.kind === 'unknown') return hold(child, scope, state, verdict.reason)
   const told =
     verdict.kind === 'foreign'
@@ -81,7 +83,7 @@ export function takeIdentity(
           pid: verdict.pid,
         })
       : child
-  return takeDeath(told, scope, state.was, state.run)
+  return takeDeath(told, scope, state.was, state.run, verdict.kind === 'orphaned' ? verdict.identity : null)
 }
 
 function hold(
@@ -159,9 +161,12 @@ function endPipes(child: Child, scope: Scope, process: Process): Child {
   )
 }
 
-/** It ended while nobody looked. A stop that was under way is done; anything else counts as an unplanned end. */
-function takeDeath(child: Child, scope: Scope, was: ChildState, run: string): Child {
-  const process = 'process' in was ? was.process : null
+/**
+ * It ended while nobody looked. A stop that was under way is done; anything else counts as an unplanned end.
+ * `orphan`: one of those that it left, where the process itself was never recorded.
+ */
+function takeDeath(child: Child, scope: Scope, was: ChildState, run: string, orphan: Identity | null): Child {
+  const process = 'process' in was ? was.process : orphan && lost(scope, run, orphan)
   const exit = { code: null, signal: null }
   if (!process) {
     const idle = enter(child, scope, { kind: 'idle', why: 'new', reason: null })
@@ -176,11 +181,12 @@ function takeDeath(child: Child, scope: Scope, was: ChildState, run: string): Ch
   const then = wasSeen ? was.then : 'retry'
   const pipes = child.spec.stdio === 'pipes' && then === 'retry' && !wasSeen
   const readyAt = was.kind === 'running' || was.kind === 'hung' ? was.readyAt : null
+  // Nobody saw its end, so its pid and group may be another's by now: the sweep takes it as only adopted.
   scope.effects.push({
     kind: 'sweep',
     service: child.name,
     generation: child.generation,
-    process,
+    process: { ...process, adopted: true },
     hard: false,
   })
   const sweeping = enter({ ...child, lastEnding: ending }, scope, {
@@ -197,6 +203,11 @@ function takeDeath(child: Child, scope: Scope, was: ChildState, run: string): Ch
     'sweep',
     scope.at + RECHECK_MS,
   )
+}
+
+/** A process of which only the run is known, by one that it started. */
+function lost(scope: Scope, run: string, identity: Identity): Process {
+  return { identity, run, startedAt: scope.at, startedWall: scope.wall, logOffset: 0, adopted: true }
 }
 
 /** The program could not be started at all. */

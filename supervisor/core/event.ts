@@ -19,6 +19,8 @@ export type ProbeOutcome =
 export type IdentityVerdict =
   | { readonly kind: 'same'; readonly identity: Identity; readonly startedWall: number }
   | { readonly kind: 'dead' }
+  /** It is gone, but what it started lives on; `identity` names one of those, proven to be of its run. */
+  | { readonly kind: 'orphaned'; readonly identity: Identity }
   | { readonly kind: 'foreign'; readonly pid: number }
   | { readonly kind: 'unknown'; readonly reason: string }
 

@@ -6,7 +6,7 @@ import type { Ending, Exit } from './state.ts'
 export function describeExit({ code, signal }: Exit): string {
   if (signal !== null) return `killed by ${signal}`
   if (code !== null) return `exit code ${code}`
-  return 'ended while the supervisor was away'
+  return 'ended, and nobody saw its exit code'
 }
 
 /** Terminal colour sequences; programs write them even into files. */
@@ -15,7 +15,8 @@ const ANSI = /\u001b\[[0-9;?]*[ -/]*[@-~]/g
 
 /**
  * Classes an exit by the first signature that matches; otherwise code 0 is success and everything else failure.
- * `logTail` is what this life wrote last (at most 64 KiB). `$1` in a reason is the group of the log pattern.
+ * `logTail` is what this life wrote last (at most 64 KiB). `$1` in a reason is the group of the log pattern. An
+ * adopted process is not our child, so its exit code stays unknown: then a planned end is believed by its log.
  */
 export function classify(spec: ServiceSpec, exit: Exit, logTail: string): Ending {
   const tail = logTail.replace(ANSI, '')

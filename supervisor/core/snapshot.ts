@@ -46,8 +46,13 @@ export function isSettled(child: Child, children: ReadonlyMap<string, Child>): b
   return label !== 'starting' && label !== 'stopping' && label !== 'backoff' && label !== 'hung'
 }
 
-/** What a shown service depends on beside the child: the two clocks and its log file. */
-export type View = { readonly at: number; readonly wall: number; readonly logPath: string | null }
+/** What a shown service depends on beside the child: the two clocks, its log file and its runbook. */
+export type View = {
+  readonly at: number
+  readonly wall: number
+  readonly logPath: string | null
+  readonly runbook: string
+}
 
 /** One service as `status` shows it. */
 export function showService(child: Child, children: ReadonlyMap<string, Child>, view: View): ServiceStatus {
@@ -82,7 +87,7 @@ export function showService(child: Child, children: ReadonlyMap<string, Child>, 
     ],
     deadline: state.kind === 'stopping' ? iso(view.wall + Math.max(0, state.deadline - view.at)) : null,
     probes: showProbes(child),
-    runbook: spec.runbook,
+    runbook: view.runbook,
     logPath: view.logPath,
   }
 }
@@ -122,6 +127,7 @@ function reasonOf(child: Child, children: ReadonlyMap<string, Child>, view: View
     case 'observing':
       return failures(spec, state.health, ['readiness', 'liveness']).join('; ') || null
     case 'hung':
+      return `${state.reason}; ${sparedOf(child, view)}`
     case 'stopping':
     case 'absent':
     case 'missing':
@@ -143,16 +149,29 @@ function reasonOf(child: Child, children: ReadonlyMap<string, Child>, view: View
   }
 }
 
+/** Why a hung process lives on, and for how long. */
+function sparedOf({ spec, timers }: Child, view: View): string {
+  const { max, within } = spec.killLimit ?? { max: 0, within: 0 }
+  const left = inSeconds((timers.retry?.at ?? view.at) - view.at)
+  return `not killed for another ${left}: ${max} kills in ${inSeconds(within)} are the limit`
+}
+
 const stateWord = (child: Child | undefined) => (child ? labelOf(child) : 'not declared')
 
 function nextOf(child: Child, label: ServiceState): string | null {
   if (label === 'stopped' && child.desired.kind === 'stopped') return `paios start ${child.name}`
   if (label === 'failed') return `paios logs ${child.name}; then paios start ${child.name}`
-  if (label === 'blocked') return `then paios start ${child.name}`
+  if (label === 'blocked') return nextOfBlocked(child)
   if (label === 'degraded' || label === 'hung' || label === 'backoff') return `paios logs ${child.name}`
   if (label === 'unknown') return `paios events --service ${child.name}`
+  if (Object.keys(child.warnings).length > 0) return `paios status ${child.name}`
   if ((label === 'absent' || label === 'missing') && child.spec.install) return child.spec.install
   return null
+}
+
+/** What refused its own start said why in its log; the other causes are in the reason, and the runbook's path is in `status NAME`. */
+function nextOfBlocked({ name, state }: Child): string {
+  return state.kind === 'blocked' && state.source === 'fatal' ? `paios logs ${name}` : `paios status ${name}`
 }
 
 function showProbes(child: Child): ProbeStatus[] {

@@ -109,7 +109,7 @@ function kill(child: Child, scope: Scope): Child {
         { ...killed, counters: countKill(child, scope) },
         scope,
         'killed',
-        'SIGKILL: it did not end in time',
+        state.steps.length > 0 ? 'SIGKILL: it did not end in time' : 'SIGKILL at once',
       )
   return arm(told, scope, 'step', scope.at + KILL_AGAIN_MS)
 }

@@ -134,7 +134,7 @@ function follow(
         queue.push({ name: dependent, event: { kind: 'needs-changed' } })
     }
   }
-  if (!isUp(before) && isUp(after)) propagateRestart(scope, before, after, queue)
+  if (!isUp(before) && isUp(after)) propagateRestart(scope, after, queue)
 }
 
 /** A need whose stop waited for this child, which is gone or stays: it looks again. */
@@ -145,9 +145,9 @@ function pokeNeeds(mesh: Mesh, child: Child, queue: Queue): void {
   }
 }
 
-/** `restart: true` on a need: a dependent is restarted after an unplanned restart of what it needs. */
-function propagateRestart({ mesh }: Scope, before: Child, after: Child, queue: Queue): void {
-  if (after.state.kind !== 'running' || (before.state.kind !== 'starting' && !isLate(before))) return
+/** `restart: true` on a need: a dependent is restarted when an unplanned restart of what it needs is first ready. */
+function propagateRestart({ mesh, at }: Scope, after: Child, queue: Queue): void {
+  if (after.state.kind !== 'running' || after.state.readyAt !== at) return
   if (after.state.cause !== 'crash' && after.state.cause !== 'hung') return
   for (const name of mesh.dependents.get(after.name) ?? []) {
     const dependent = mesh.children.get(name)
@@ -156,9 +156,6 @@ function propagateRestart({ mesh }: Scope, before: Child, after: Child, queue: Q
     queue.push({ name, event: { kind: 'restart-asked', cause: 'dependency', now: false } })
   }
 }
-
-/** True for a life that has not been ready yet although its start budget is over. */
-const isLate = ({ state }: Child) => state.kind === 'running' && state.readyAt === null
 
 const ALIVE = new Set(['starting', 'running', 'hung'])
 const RESTS = new Set(['idle', 'stopping', 'sweeping', 'spawning', 'adopting', 'unknown'])

@@ -145,7 +145,9 @@ async function sendEvents(
   reply.hijack()
   const { raw } = reply
   raw.writeHead(200, { 'content-type': 'application/x-ndjson' })
-  let after = asked.after
+  // With none asked for, what was there before counts as seen.
+  const newest = asked.limit === 0 ? control.events({ ...asked, limit: 1 }).at(-1)?.id : undefined
+  let after = newest ?? asked.after
   const send = (events: readonly JournalEvent[]) => {
     for (const event of events) {
       raw.write(`${JSON.stringify(event)}\n`)

@@ -32,18 +32,25 @@ export type Descendants = {
   forget(service: string): void
 }
 
-/** Descendant tracking over one process table. */
-export function openDescendants(table: ProcessTable, known: () => ReadonlySet<number>): Descendants {
+/**
+ * Descendant tracking over one process table. `known`: pids of services that run, which no sweep has to look at;
+ * `logOf`: the log file of a service, which nothing but its processes writes to.
+ */
+export function openDescendants(
+  table: ProcessTable,
+  known: () => ReadonlySet<number>,
+  logOf: (service: string) => string,
+): Descendants {
   const memory = new Map<string, Remembered>()
   const remember = (service: string, entries: readonly Entry[]) => {
     memory.set(service, new Map(entries.map((entry) => [entry.pid, entry.start])))
   }
   const members = (service: string, process: Process, list: readonly Entry[]) =>
-    findMembers(table, process, memory.get(service), list)
+    findMembers(table, process, memory.get(service), logOf(service), list)
   return {
     scan(living) {
       const list = table.list()
-      for (const [service, process] of living) remember(service, byParent(process, list))
+      for (const [service, process] of living) remember(service, byParent(process, list, memory.get(service)))
     },
     tree(service, process) {
       const entry = table.entry(process.identity.pid)
@@ -71,16 +78,19 @@ export function openDescendants(table: ProcessTable, known: () => ReadonlySet<nu
   }
 }
 
-/** The process and its descendants by parent. */
-function byParent(process: Process, list: readonly Entry[]): Entry[] {
+/** The process, what is remembered of its tree and still lives, and the descendants of all of them by parent. */
+function byParent(process: Process, list: readonly Entry[], remembered?: Remembered): Entry[] {
   const children = new Map<number, Entry[]>()
   for (const entry of list) children.set(entry.parent, [...(children.get(entry.parent) ?? []), entry])
-  const root = list.find(
-    (entry) => entry.pid === process.identity.pid && entry.start === process.identity.start,
+  const { pid, start } = process.identity
+  const found = new Set(
+    list.filter((entry) =>
+      entry.pid === pid ? entry.start === start : remembered?.get(entry.pid) === entry.start,
+    ),
   )
-  const found: Entry[] = root ? [root] : []
-  for (let i = 0; i < found.length; i++) found.push(...(children.get(found[i]?.pid ?? -1) ?? []))
-  return found
+  // A set goes on to what is added while it is walked.
+  for (const entry of found) for (const child of children.get(entry.pid) ?? []) found.add(child)
+  return [...found]
 }
 
 /**
@@ -91,27 +101,44 @@ function findMembers(
   table: ProcessTable,
   owner: Process,
   remembered: Remembered | undefined,
+  logPath: string,
   list: readonly Entry[],
 ): Entry[] {
+  // Nothing survives a reboot: pids and start times of an earlier boot name strangers.
+  if (owner.identity.boot !== table.boot) return []
   const proven = new Map<number, Entry>()
-  for (const entry of byParent(owner, list)) proven.set(entry.pid, entry)
+  const own = contradicts(table, owner) ? list.filter((entry) => entry.pid !== owner.identity.pid) : list
+  for (const entry of byParent(owner, own, remembered)) proven.set(entry.pid, entry)
   for (const entry of list) {
     if (entry.pid === process.pid || entry.pid <= 1) continue
-    if (remembered?.get(entry.pid) === entry.start) proven.set(entry.pid, entry)
-    else if (!proven.has(entry.pid)) {
+    if (!proven.has(entry.pid)) {
       const marker = table.marker(entry.pid)
       if (marker.kind === 'run' && marker.run === owner.run) proven.set(entry.pid, entry)
     }
   }
   // A group id is not given out again while the group has members, so right after our own child's end its group
-  // is ours; one that was only adopted may have ended long ago: there a proven member must vouch for the group.
+  // is ours; one that was only adopted may have ended long ago: there a member must vouch for the group, proven or
+  // with the service's log as its output.
   const group = owner.identity.pid
   const isRenewed = list.some((entry) => entry.pid === group && entry.start !== owner.identity.start)
-  const vouched = [...proven.values()].some((entry) => entry.group === group)
+  const vouched =
+    [...proven.values()].some((entry) => entry.group === group) ||
+    list.some((entry) => entry.group === group && isUnmarkedWriter(table, entry.pid, logPath))
   if (vouched || (!owner.adopted && !isRenewed)) {
     for (const entry of list) if (entry.group === group) proven.set(entry.pid, entry)
   }
   return [...proven.values()].filter((entry) => !entry.zombie)
+}
+
+/** True if the process has no marker (a wrapper may have dropped it) and writes to this log. */
+function isUnmarkedWriter(table: ProcessTable, pid: number, logPath: string): boolean {
+  return table.marker(pid).kind === 'none' && table.writesTo(pid, logPath) === true
+}
+
+/** True if the process with the recorded pid carries the marker of another run. */
+function contradicts(table: ProcessTable, { identity, run }: Process): boolean {
+  const marker = table.marker(identity.pid)
+  return marker.kind === 'run' && marker.run !== run
 }
 
 /**

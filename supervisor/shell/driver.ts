@@ -1,6 +1,7 @@
 /**
  * The mailbox. A callback anywhere in the shell only puts a fact here; one loop takes the facts, steps the core,
- * commits what changed to the journal, and only then performs the effects.
+ * commits what changed to the journal, and only then performs the effects. Turns that follow each other at once and
+ * do nothing outside are committed together, so that a restart costs one commit before its spawn.
  */
 import type { Effect } from '../core/effect.ts'
 import type { Fact } from '../core/event.ts'
@@ -34,12 +35,32 @@ export type Driver = {
 /** Facts that change what an operator wants: they must survive a power cut. */
 const DURABLE = new Set<Fact['kind']>(['operator-asked', 'declared'])
 
+/** Effects that need no intent on record: they ask, remember, or end what an earlier record proves to be ours. */
+const INWARD = new Set<Effect['kind']>([
+  'run-preflight',
+  'sweep',
+  'record',
+  'set-timer',
+  'cancel-timer',
+  'watch-log',
+  'open-probes',
+  'close-probes',
+])
+
 /** Opens the mailbox over one mesh. */
 export function createDriver({ mesh, clock, journal, perform, turned }: DriverOptions): Driver {
   let mailbox: Fact[] = []
   let scheduled = false
   let running = false
   let stopped = false
+  let uncommitted: Writes[] = []
+
+  function commit(): void {
+    if (uncommitted.length === 0) return
+    const batch = uncommitted
+    uncommitted = []
+    journal.save(batch)
+  }
 
   function turn(facts: readonly Fact[]): void {
     const begun = performance.now()
@@ -53,9 +74,9 @@ export function createDriver({ mesh, clock, journal, perform, turned }: DriverOp
       for (const [name, before] of stepped.changes) if (!changed.has(name)) changed.set(name, before)
     }
     if (changed.size > 0 || effects.length > 0) {
-      journal.save(
-        writesOf(mesh, changed, effects, { at, wall, durable: facts.some((fact) => DURABLE.has(fact.kind)) }),
-      )
+      const durable = facts.some((fact) => DURABLE.has(fact.kind))
+      uncommitted.push(writesOf(mesh, changed, effects, { at, wall, durable }))
+      if (durable || effects.some((effect) => !INWARD.has(effect.kind))) commit()
     }
     for (const effect of effects) perform[effect.kind](effect as never)
     turned(performance.now() - begun)
@@ -71,6 +92,7 @@ export function createDriver({ mesh, clock, journal, perform, turned }: DriverOp
         mailbox = []
         turn(facts)
       }
+      commit()
     } finally {
       running = false
     }

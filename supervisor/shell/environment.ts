@@ -42,10 +42,9 @@ export type Resolved =
 /** Finds the program of a command in the service's PATH, as execvp would. */
 export function resolveProgram(spec: ServiceSpec, path: string): Resolved {
   const program = expandHome(spec.command?.[0] ?? '')
-  const install = spec.install ? `; install it: ${spec.install}` : ''
   if (program.includes('/')) {
     const file = isAbsolute(program) ? program : resolve(expandHome(spec.cwd ?? homedir()), program)
-    return look(file) ?? { kind: 'absent', reason: `${program} does not exist${install}` }
+    return look(file) ?? { kind: 'absent', reason: `${program} does not exist` }
   }
   let unusable: Resolved | null = null
   for (const folder of path.split(delimiter)) {
@@ -53,7 +52,7 @@ export function resolveProgram(spec: ServiceSpec, path: string): Resolved {
     if (found?.kind === 'found') return found
     if (found?.kind === 'unusable') unusable ??= found
   }
-  return unusable ?? { kind: 'absent', reason: `${program} is not installed${install}` }
+  return unusable ?? { kind: 'absent', reason: `${program} is not installed` }
 }
 
 function look(file: string): Resolved | null {

@@ -1,8 +1,9 @@
 /** PAIOS_HOME and what lies where in it. */
-import { mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync } from 'node:fs'
 import { homedir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { PaiosError } from '../errors.ts'
+import { RUNBOOKS } from '../version.ts'
 
 /** Longest Unix socket path that both systems take (macOS: 104 bytes with the final NUL; Linux: 108). */
 const SOCKET_PATH_MAX = process.platform === 'darwin' ? 103 : 107
@@ -18,6 +19,7 @@ export type Home = {
   readonly lock: string
   readonly lockInfo: string
   readonly boot: string
+  readonly keeper: string
   readonly logs: string
   readonly cache: string
 }
@@ -34,9 +36,16 @@ export function homeAt(root = process.env['PAIOS_HOME'] ?? join(homedir(), '.pai
     lock: join(root, 'run', 'lock.db'),
     lockInfo: join(root, 'run', 'supervisor.lock'),
     boot: join(root, 'run', 'boot.json'),
+    keeper: join(root, 'run', 'keeper.json'),
     logs: join(root, 'logs'),
     cache: join(root, 'cache'),
   }
+}
+
+/** The operator's own runbook of a service if there is one, else the one of its preset. */
+export function runbookPath(home: Home, service: string, shipped: string): string {
+  const own = join(home.root, 'runbooks', `${service}.md`)
+  return existsSync(own) ? own : join(RUNBOOKS, shipped)
 }
 
 /** Makes the home's folders (0700). Throws home-unwritable, disk-full or socket-path-too-long. */
@@ -50,7 +59,7 @@ export function ensureHome(home: Home): void {
   }
   try {
     for (const folder of ['', 'state', 'run', 'logs', 'cache', 'secrets', 'runbooks']) {
-      mkdirSync(join(home.root, folder), { recursive: true, mode: 0o700 })
+      makeFolder(join(home.root, folder))
     }
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
@@ -63,5 +72,17 @@ export function ensureHome(home: Home): void {
         cause: error,
       },
     )
+  }
+}
+
+/** Makes a folder and its parents. Node's own recursive form never returns below /proc, where nothing can be made. */
+function makeFolder(path: string): void {
+  if (existsSync(path)) return
+  if (!existsSync(dirname(path))) makeFolder(dirname(path))
+  try {
+    mkdirSync(path, { mode: 0o700 })
+  } catch (error) {
+    // Another `up` of the same moment was faster.
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
   }
 }

@@ -36,8 +36,8 @@ export type EventQuery = {
 }
 
 export type Journal = {
-  /** Commits one step. Never throws for the world's faults: the spool takes what the database cannot. */
-  save(writes: Writes): void
+  /** Commits steps as one. Never throws for the world's faults: the spool takes what the database cannot. */
+  save(batch: readonly Writes[]): void
   left(): Left
   /** The newest matching events, oldest first. */
   events(query: EventQuery): JournalEvent[]
@@ -80,7 +80,7 @@ export function openJournal(path: string, spoolPath: string, redact: (text: stri
   let unkept: { hash: string; mesh: string } | null = null
   const attempt = (work: () => void): boolean => {
     try {
-      backlog.empty((writes) => write(writes, new Set()))
+      backlog.empty((writes) => write([writes], new Set()))
       if (unkept !== null) keepDocument(database, unkept.hash, unkept.mesh)
       unkept = null
       work()
@@ -97,8 +97,9 @@ export function openJournal(path: string, spoolPath: string, redact: (text: stri
   }
   const nothing = () => undefined
   return {
-    save(writes) {
-      if (problem !== null || !attempt(() => write(writes, knownSpecs))) backlog.add(writes)
+    save(batch) {
+      if (problem === null && attempt(() => write(batch, knownSpecs))) return
+      for (const writes of batch) backlog.add(writes)
     },
     left: () => backlog.writes().reduce(overlay, readLeft(database)),
     events: (query) => withNewer(readEvents(database, query), backlog.events(), query),
@@ -191,7 +192,7 @@ function writer(database: Database.Database, redact: (text: string) => string) {
   )
   const gone = database.prepare('DELETE FROM service WHERE name = ?')
   const event = database.prepare('INSERT OR IGNORE INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)')
-  const run = database.transaction((writes: Writes, known: Set<string>) => {
+  const writeOne = (writes: Writes, known: ReadonlySet<string>) => {
     for (const child of writes.rows) {
       if (!known.has(child.specHash)) spec.run(child.specHash, JSON.stringify(child.spec))
       row.run(child.name, child.specHash, JSON.stringify({ ...child, spec: null, nextSpec: null }))
@@ -212,14 +213,18 @@ function writer(database: Database.Database, redact: (text: string) => string) {
     }
     if (writes.wanted) meta.run('wanted', writes.wanted)
     meta.run('awake', String(writes.at))
+  }
+  const run = database.transaction((batch: readonly Writes[], known: ReadonlySet<string>) => {
+    for (const writes of batch) writeOne(writes, known)
   })
-  return (writes: Writes, known: Set<string>) => {
-    if (writes.durable) database.pragma('synchronous = FULL')
+  return (batch: readonly Writes[], known: Set<string>) => {
+    const isDurable = batch.some((writes) => writes.durable)
+    if (isDurable) database.pragma('synchronous = FULL')
     try {
-      run.immediate(writes, known)
-      for (const child of writes.rows) known.add(child.specHash)
+      run.immediate(batch, known)
+      for (const writes of batch) for (const child of writes.rows) known.add(child.specHash)
     } finally {
-      if (writes.durable) database.pragma('synchronous = NORMAL')
+      if (isDurable) database.pragma('synchronous = NORMAL')
     }
   }
 }

@@ -1,6 +1,7 @@
 /**
  * The supervisor's own log: JSON lines by pino into logs/supervisor/current.log, every line redacted. Lines that
- * are written before pino is loaded (after the first services were started) are kept and written then.
+ * are written before pino is loaded (after the first services were started) are kept and written then. A line is
+ * written when the turn that it belongs to is over: no start waits for it.
  */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -23,14 +24,21 @@ export type Logger = {
 export function createLogger(logs: string, redact: (text: string) => string): Logger {
   const kept: Line[] = []
   let pino: Pino | null = null
-  const write = (line: Line) => {
-    if (pino) pino[line.level]({ time: line.time, ...line.data }, line.text)
-    else kept.push(line)
+  let isWaiting = false
+  const writeKept = () => {
+    isWaiting = false
+    if (pino) for (const line of kept.splice(0)) write(pino, line)
+  }
+  const later = (line: Line) => {
+    kept.push(line)
+    if (!pino || isWaiting) return
+    isWaiting = true
+    setImmediate(writeKept)
   }
   const at =
     (level: Level) =>
     (text: string, data: Record<string, unknown> = {}) =>
-      write({ time: new Date().toISOString(), level, text, data })
+      later({ time: new Date().toISOString(), level, text, data })
   return {
     info: at('info'),
     warn: at('warn'),
@@ -48,7 +56,7 @@ export function createLogger(logs: string, redact: (text: string) => string): Lo
       file.on('error', () => undefined)
       const streams = multistream([{ stream: file }, ...(toTerminal ? [{ stream: process.stderr }] : [])])
       pino = create({ base: null, timestamp: false, hooks: { streamWrite: redact } }, streams)
-      for (const line of kept.splice(0)) write(line)
+      writeKept()
     },
     flush() {
       for (const { time, level, text, data } of kept.splice(0)) {
@@ -56,4 +64,8 @@ export function createLogger(logs: string, redact: (text: string) => string): Lo
       }
     },
   }
+}
+
+function write(pino: Pino, { time, level, text, data }: Line): void {
+  pino[level]({ time, ...data }, text)
 }

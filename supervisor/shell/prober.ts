@@ -14,8 +14,9 @@ import { declaredEnvironment } from './environment.ts'
 import { openWatches } from './file-watch.ts'
 import { logPathOf } from './log-file.ts'
 import { checkBasics } from './preflight.ts'
+import { probeMarker } from './probe-programs.ts'
 import type { Processes, Tell } from './processes.ts'
-import { expandHome, MissingSecret, type Secrets } from './secrets.ts'
+import { expandHome, hasReference, MissingSecret, type Secrets } from './secrets.ts'
 
 /** A time-out that rings this much too late was ours, not the service's. */
 const LATE_MS = 1_000
@@ -73,6 +74,7 @@ function settingsOf({
 /** Opens the prober of one mesh. */
 export function openProber(options: ProberOptions) {
   const runners = new Map<string, Runner[]>()
+  const closing = new AbortController()
   const watches = openWatches((service) => {
     for (const runner of runners.get(service) ?? []) if (runner.role === 'preflight') runner.now()
     options.tell(service, { kind: 'input-changed' })
@@ -91,7 +93,7 @@ export function openProber(options: ProberOptions) {
     let opened: OpenProbe | null = null
     try {
       opened = await openOne(service, subject, probe)
-      return await settle(opened, probe)
+      return await settle(opened, probe, closing.signal)
     } catch (error) {
       return failureOf(error, options.secrets)
     } finally {
@@ -131,6 +133,7 @@ export function openProber(options: ProberOptions) {
       runners.delete(service)
     },
     closeAll(): void {
+      closing.abort()
       for (const list of runners.values()) for (const runner of list) runner.stop()
       watches.close()
     },
@@ -149,10 +152,12 @@ type RunOptions = {
 
 /** One probe's own loop: open, check, wait a period, check again. */
 function run({ service, generation, subject, probe, delayMs, options, openOne }: RunOptions): Runner {
+  const halt = new AbortController()
   let stopped = false
   let busy = false
   let opened: OpenProbe | null = null
   let timer: NodeJS.Timeout
+  const usesSecret = hasReference(settingsOf(probe))
   const look = async () => {
     if (busy || stopped) return
     busy = true
@@ -160,12 +165,17 @@ function run({ service, generation, subject, probe, delayMs, options, openOne }:
     let result: ProbeResult
     try {
       opened ??= await openOne(service, subject, probe)
-      result = await settle(opened, probe)
+      result = await settle(opened, probe, halt.signal)
     } catch (error) {
       result = failureOf(error, options.secrets)
     }
     busy = false
     if (stopped) return void opened?.close()
+    // The secret may have been replaced meanwhile: the next check reads it anew.
+    if (result.kind === 'fail' && usesSecret) {
+      void opened?.close()
+      opened = null
+    }
     const seconds = (performance.now() - begun) / 1000
     options.ran({ service, probe: probeName(probe), result: wordOf(result), seconds })
     const outcome = clean(result, options.secrets)
@@ -182,6 +192,7 @@ function run({ service, generation, subject, probe, delayMs, options, openOne }:
     },
     stop() {
       stopped = true
+      halt.abort()
       clearTimeout(timer)
       if (!busy) void opened?.close()
     },
@@ -190,8 +201,8 @@ function run({ service, generation, subject, probe, delayMs, options, openOne }:
 
 const TIMED_OUT = 'no answer within'
 
-/** One check within the probe's time-out. */
-async function settle(opened: OpenProbe, probe: ProbeSpec): Promise<ProbeResult> {
+/** One check within the probe's time-out; `halt` cuts it, and with it the program that it runs. */
+async function settle(opened: OpenProbe, probe: ProbeSpec, halt: AbortSignal): Promise<ProbeResult> {
   const controller = new AbortController()
   const due = performance.now() + probe.timeout
   let timer: NodeJS.Timeout | undefined
@@ -211,7 +222,7 @@ async function settle(opened: OpenProbe, probe: ProbeSpec): Promise<ProbeResult>
     }, probe.timeout)
   })
   try {
-    return await Promise.race([opened.check(controller.signal), late])
+    return await Promise.race([opened.check(AbortSignal.any([controller.signal, halt])), late])
   } catch (error) {
     return { kind: 'unknown', reason: (error as Error).message }
   } finally {
@@ -251,7 +262,10 @@ function targetOf(
     cacheDir: options.cache,
     tree: () => Promise.resolve(processes.tree(service)),
     run: (argv, { env, ...rest }) => {
-      const declared = declaredEnvironment({ ...secrets.resolve(spec.env), ...env }, {})
+      const declared = declaredEnvironment(
+        { ...secrets.resolve(spec.env), ...env },
+        probeMarker(options.logs),
+      )
       return processes.run(argv.map(expandHome), {
         ...rest,
         env: declared,

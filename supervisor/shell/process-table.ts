@@ -4,7 +4,7 @@
  * only compared: clock ticks since boot on Linux, the start date of `ps` elsewhere (1 s grain).
  */
 import { execFileSync } from 'node:child_process'
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync } from 'node:fs'
 
 /** The environment variable that names the run a process belongs to. */
 export const MARKER = 'PAIOS_RUN'
@@ -60,9 +60,27 @@ function parseStat(pid: number, text: string): Entry {
 /** ENOENT and ESRCH: it is gone. EACCES and EPERM: it is there and not ours to look at. */
 const isGone = (error: unknown) => ['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')
 
+const buffer = Buffer.allocUnsafeSlow(131_072)
+
+/** A file of /proc, in as few system calls as it takes: sweeps and scans read hundreds. */
+function readProc(path: string): string {
+  const fd = openSync(path, 'r')
+  try {
+    let text = ''
+    for (;;) {
+      const size = readSync(fd, buffer, 0, buffer.length, null)
+      text += buffer.toString('latin1', 0, size)
+      // Some files give about a page at a time, so this little can only be the end.
+      if (size < 2_048) return text
+    }
+  } finally {
+    closeSync(fd)
+  }
+}
+
 function readEntry(pid: number): Entry | null {
   try {
-    return parseStat(pid, readFileSync(`/proc/${pid}/stat`, 'latin1'))
+    return parseStat(pid, readProc(`/proc/${pid}/stat`))
   } catch (error) {
     if (isGone(error)) return null
     throw error
@@ -81,7 +99,7 @@ function linuxTable(): ProcessTable {
         .filter((entry) => entry !== null),
     marker(pid) {
       try {
-        return findMarker(readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0'))
+        return findMarker(readProc(`/proc/${pid}/environ`).split('\0'))
       } catch {
         return { kind: 'hidden' }
       }
@@ -107,16 +125,17 @@ function findMarker(variables: readonly string[]): Marker {
 /** Children of our ancestors, by the kernel's own lists (CONFIG_PROC_CHILDREN); null where it has none. */
 function linuxOrphans(table: ProcessTable): number[] | null {
   const found: number[] = []
+  const ancestors: number[] = []
   try {
     let ancestor = process.ppid
     for (let depth = 0; ancestor > 0 && depth < 64; depth++) {
-      for (const task of readdirSync(`/proc/${ancestor}/task`)) {
-        const children = readFileSync(`/proc/${ancestor}/task/${task}/children`, 'latin1')
-        if (children) found.push(...children.trim().split(' ').map(Number))
-      }
+      // The kernel hands an orphan to the first thread that lives, which is the main one.
+      const children = readProc(`/proc/${ancestor}/task/${ancestor}/children`)
+      if (children) found.push(...children.trim().split(' ').map(Number))
+      ancestors.push(ancestor)
       ancestor = table.entry(ancestor)?.parent ?? 0
     }
-    return found
+    return found.filter((pid) => pid !== process.pid && !ancestors.includes(pid))
   } catch {
     return null
   }

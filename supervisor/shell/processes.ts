@@ -1,10 +1,11 @@
 /**
- * Starts, signals and follows processes. The only file that imports execa. A service is started in a session of
- * its own with its outputs on the log file, so that it does not notice the supervisor's death. An adopted process
+ * Starts, signals and follows processes. The only file that imports execa, for the programs of probes; a service is
+ * started straight by Node, which is faster, in a session of its own with its outputs on the log file, so that it
+ * does not notice the supervisor's death. An adopted process
  * is no child of ours: its end is found by looking, and its exit code is unknown.
  */
+import { type ChildProcess, spawn as spawnProcess } from 'node:child_process'
 import { closeSync } from 'node:fs'
-import { execa } from 'execa'
 import type { RunOptions, RunResult } from '../../probes/probe.ts'
 import type { ServiceSpec } from '../../schemas/service.ts'
 import type { ChildEvent } from '../core/event.ts'
@@ -52,7 +53,8 @@ export type ProcessesOptions = {
 export function openProcesses({ table, secrets, logs, tell }: ProcessesOptions) {
   const live = new Map<string, Live>()
   const knownPids = new Set<number>()
-  const descendants = openDescendants(table, () => knownPids)
+  const logOf = (service: string) => logPathOf(logs, service)
+  const descendants = openDescendants(table, () => knownPids, logOf)
 
   const ended = (service: string, entry: Live, code: number | null, signal: string | null) => {
     if (live.get(service) !== entry) return
@@ -98,25 +100,21 @@ export function openProcesses({ table, secrets, logs, tell }: ProcessesOptions) 
   ): void {
     const [program = '', ...args] = (spec.command ?? []).map(expandHome)
     const isPiped = spec.stdio === 'pipes'
-    // execa passes any descriptor on as it is; its types only know the first few.
-    const output = log.fd as 1
-    const subprocess = execa(program, args, {
-      ...QUIET,
-      cwd: expandHome(spec.cwd ?? env['HOME'] ?? '/'),
-      env,
-      detached: true,
-      stdin: isPiped ? 'pipe' : 'ignore',
-      stdout: isPiped ? 'pipe' : output,
-      stderr: output,
-    })
-    const child = subprocess.nodeChildProcess
-    const { pid } = child
-    if (pid === undefined) {
-      child.once('error', (error: NodeJS.ErrnoException) =>
-        failed(spawnReason(program, error), isPermanent(error)),
-      )
-      return
+    const fail = (error: NodeJS.ErrnoException) => failed(spawnReason(program, error), isPermanent(error))
+    let child: ChildProcess
+    try {
+      child = spawnProcess(program, args, {
+        cwd: expandHome(spec.cwd ?? env['HOME'] ?? '/'),
+        env,
+        detached: true,
+        stdio: [isPiped ? 'pipe' : 'ignore', isPiped ? 'pipe' : log.fd, log.fd],
+      })
+    } catch (error) {
+      // Most failures come as an event; the rarer ones (ENOTDIR, E2BIG, ENOMEM) are thrown.
+      return fail(error as NodeJS.ErrnoException)
     }
+    const { pid } = child
+    if (pid === undefined) return void child.once('error', fail)
     const entry = table.entry(pid)
     const identity = { boot: table.boot, pid, start: entry?.start ?? '' }
     const process: Process = {
@@ -251,6 +249,8 @@ async function runProbeProgram(
   options: RunOptions & { cwd: string },
 ): Promise<RunResult> {
   const [program = '', ...args] = argv
+  // Loaded with the first such program: it would be a third of what a start has to load.
+  const { execa } = await import('execa')
   const subprocess = execa(program, args, {
     ...QUIET,
     buffer: true,

@@ -1,7 +1,7 @@
 /** Proof of identity: nothing is signalled that is not proven to be ours. */
 import type { IdentityVerdict } from '../core/event.ts'
 import type { Identity } from '../core/state.ts'
-import type { ProcessTable } from './process-table.ts'
+import type { Entry, ProcessTable } from './process-table.ts'
 
 /**
  * Is the recorded process still the one that was recorded? Boot, pid and start time decide; the marker may
@@ -33,24 +33,28 @@ export function identify(
   }
 }
 
-/** The process that carries this run's marker and has no parent with it: what an intent without a pid became. */
-export function findRun(table: ProcessTable, run: string): IdentityVerdict {
+/**
+ * What became of an intent without a pid: a service leads its own group, so it is the oldest group leader with this
+ * run's marker. A wrapper that has dropped the marker is known by the log file, which nobody else has opened.
+ */
+export function findRun(table: ProcessTable, run: string, logPath: string): IdentityVerdict {
+  const identityOf = ({ pid, start }: Entry) => ({ boot: table.boot, pid, start })
   try {
-    const marked = table.list().filter((entry) => {
-      if (entry.zombie) return false
-      const marker = table.marker(entry.pid)
+    const list = table.list().filter((entry) => !entry.zombie)
+    const isMarked = ({ pid }: Entry) => {
+      const marker = table.marker(pid)
       return marker.kind === 'run' && marker.run === run
-    })
-    const pids = new Set(marked.map((entry) => entry.pid))
-    const leader =
-      marked.find((entry) => entry.group === entry.pid && !pids.has(entry.parent)) ??
-      marked.find((entry) => !pids.has(entry.parent))
-    if (!leader) return { kind: 'dead' }
-    return {
-      kind: 'same',
-      identity: { boot: table.boot, pid: leader.pid, start: leader.start },
-      startedWall: Date.now(),
     }
+    const marked = list.filter(isMarked).sort((a, b) => Number(a.start) - Number(b.start) || a.pid - b.pid)
+    const leader =
+      marked.find((entry) => entry.group === entry.pid) ??
+      list.find(
+        ({ pid, group }) =>
+          pid === group && table.marker(pid).kind === 'none' && table.writesTo(pid, logPath) === true,
+      )
+    if (leader) return { kind: 'same', identity: identityOf(leader), startedWall: Date.now() }
+    const [orphan] = marked
+    return orphan ? { kind: 'orphaned', identity: identityOf(orphan) } : { kind: 'dead' }
   } catch (error) {
     return { kind: 'unknown', reason: `the process table cannot be read (${(error as Error).message})` }
   }

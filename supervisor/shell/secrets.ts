@@ -24,6 +24,11 @@ export type Secrets = {
   redact(text: string): string
 }
 
+/** True if any string in the value refers to a secret. */
+export function hasReference(value: unknown): boolean {
+  return JSON.stringify(value).search(REFERENCE) >= 0
+}
+
 /** `~/x` as an absolute path. */
 export function expandHome(path: string): string {
   return path === '~' || path.startsWith('~/') ? join(homedir(), path.slice(2)) : path

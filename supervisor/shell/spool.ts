@@ -20,8 +20,7 @@ export type Spool = {
 export function openSpool(path: string): Spool {
   const isNew = !existsSync(path)
   const fd = openSync(path, isNew ? 'w+' : 'r+', 0o600)
-  const zeros = Buffer.alloc(SIZE_BYTES)
-  if (isNew) allocate(fd, zeros)
+  if (isNew) allocate(fd)
   let used = isNew ? 0 : endOf(readFileSync(path))
   let full = false
   return {
@@ -45,7 +44,7 @@ export function openSpool(path: string): Spool {
         .filter((line) => line !== '')
     },
     clear() {
-      writeSync(fd, zeros, 0, Math.max(used, 1), 0)
+      writeSync(fd, Buffer.alloc(Math.max(used, 1)), 0, Math.max(used, 1), 0)
       fsyncSync(fd)
       used = 0
       full = false
@@ -56,9 +55,9 @@ export function openSpool(path: string): Spool {
 }
 
 /** A sparse file would need room later: every block is written once. A disk that is full now leaves it shorter. */
-function allocate(fd: number, zeros: Buffer): void {
+function allocate(fd: number): void {
   try {
-    writeSync(fd, zeros, 0, zeros.length, 0)
+    writeSync(fd, Buffer.alloc(SIZE_BYTES), 0, SIZE_BYTES, 0)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
     ftruncateSync(fd, 0)

@@ -17,7 +17,7 @@ import type { Accepted } from './api.ts'
 import { createClock, TICK_MS } from './clock.ts'
 import { SCAN_MS } from './descendants.ts'
 import { createDriver, type Perform } from './driver.ts'
-import type { Home } from './home.ts'
+import { type Home, runbookPath } from './home.ts'
 import type { Journal, Left } from './journal.ts'
 import { logPathOf } from './log-file.ts'
 import type { Logger } from './logger.ts'
@@ -121,7 +121,7 @@ export function createSupervisor(options: SupervisorOptions) {
     identify: ({ service, run, identity }) => {
       const verdict = identity
         ? identify(table, run, identity, logPathOf(home.logs, service))
-        : findRun(table, run)
+        : findRun(table, run, logPathOf(home.logs, service))
       tell(service, { kind: 'identified', run, verdict })
     },
     adopt: ({ service, generation, process }) => processes.adopt(service, generation, process),
@@ -148,11 +148,6 @@ export function createSupervisor(options: SupervisorOptions) {
       options.ended()
     },
   }
-  const turned = (durationMs: number) => {
-    if (journal.problem() !== null) measure((to) => to.journalFailed())
-    measure((to) => to.turned(durationMs))
-  }
-  const driver = createDriver({ mesh, clock, journal, perform, turned })
   let isTroubled = false
   const tellJournal = () => {
     const problem = journal.problem()
@@ -164,7 +159,12 @@ export function createSupervisor(options: SupervisorOptions) {
       text: problem ?? 'the journal is written again',
     })
   }
-
+  const turned = (durationMs: number) => {
+    if (journal.problem() !== null) measure((to) => to.journalFailed())
+    measure((to) => to.turned(durationMs))
+    tellJournal()
+  }
+  const driver = createDriver({ mesh, clock, journal, perform, turned })
   const ticker = setInterval(() => {
     clock.tick()
     options.beat()
@@ -178,7 +178,12 @@ export function createSupervisor(options: SupervisorOptions) {
   return {
     mesh,
     post,
-    drain: () => driver.drain(),
+    /** Handles everything in the mailbox now, for the start: what is adopted in it is looked at with its tree. */
+    drain(): void {
+      driver.drain()
+      // It may end before the first regular scan, and only its tree tells what it leaves.
+      if (left.rows.length > 0) processes.scan()
+    },
     /** Asks the core for something an operator wants; rejects with what it refuses. */
     ask: (command: Extract<Fact, { kind: 'operator-asked' }>['command']): Promise<Accepted> =>
       requests.open((request) => post({ kind: 'operator-asked', request, command })),
@@ -195,6 +200,7 @@ export function createSupervisor(options: SupervisorOptions) {
         showService(child, mesh.children, {
           ...view,
           logPath: child.spec.command ? logPathOf(home.logs, child.name) : null,
+          runbook: runbookPath(home, child.name, child.spec.runbook),
         }),
       )
     },

@@ -4,7 +4,8 @@
  * stops. After each kill the keeper's next supervisor must have every untouched child with the pid it had.
  */
 import { spawn } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import Database from 'better-sqlite3'
@@ -26,6 +27,8 @@ export type ChaosOptions = {
  */
 export type ChaosReport = {
   readonly kills: number
+  /** Kills that were followed by another, of the next supervisor while it still recovered. */
+  readonly again: number
   /** Untouched children that kept their pid, summed over the kills. */
   readonly adopted: number
   /** Services that were asked for something, or killed, in the moment before a kill. */
@@ -43,7 +46,7 @@ const UPSETS = ['restart', 'restart', 'stop', 'start', 'kill'] as const
 const LOOKS = 4
 const LOOK_MS = 150
 
-type Stranger = { readonly pid: number; readonly heard: () => string }
+type Stranger = { readonly pid: number; readonly heard: () => string; readonly end: () => void }
 type Run = {
   readonly mesh: TestMesh
   readonly fleet: Fleet
@@ -70,13 +73,16 @@ export async function chaos(options: ChaosOptions): Promise<ChaosReport> {
       const found = await killOnce(run, round)
       rounds.push(found)
       const { adopted, adoptedMs, answersMs, upset } = found
-      options.tell(`kill ${round}: ${upset} upset, ${adopted} adopted in ${adoptedMs} ms, answers after ${answersMs} ms`)
+      options.tell(
+        `kill ${round}: ${upset} upset, ${adopted} adopted in ${adoptedMs} ms, answers after ${answersMs} ms`,
+      )
     }
     await killDuringDown(run)
     const sum = (of: (found: Found) => number) => rounds.reduce((total, found) => total + of(found), 0)
     const sorted = (of: (found: Found) => number) => rounds.map(of).sort((a, b) => a - b)
     return {
       kills: rounds.length,
+      again: sum(({ again }) => again),
       adopted: sum(({ adopted }) => adopted),
       upset: sum(({ upset }) => upset),
       violations: run.violations,
@@ -85,20 +91,24 @@ export async function chaos(options: ChaosOptions): Promise<ChaosReport> {
       events: countEvents(mesh.journal),
     }
   } finally {
-    kill(stranger.pid)
+    stranger.end()
     await mesh.end()
   }
 }
 
 async function startStranger(home: string): Promise<Stranger> {
-  const path = join('/tmp', `stranger-${process.pid}-${home.slice(-6)}`)
+  const path = join(tmpdir(), `stranger-${home.slice(-6)}`)
   writeFileSync(path, '')
   const [program = '', ...args] = fixture('stranger.mjs', path)
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'ignore'], detached: true })
   await new Promise((ready) => child.stdout.once('data', ready))
   child.unref()
   child.stdout.destroy()
-  return { pid: child.pid ?? 0, heard: () => readFileSync(path, 'utf8') }
+  const end = () => {
+    kill(child.pid ?? 0)
+    rmSync(path, { force: true })
+  }
+  return { pid: child.pid ?? 0, heard: () => readFileSync(path, 'utf8'), end }
 }
 
 /** A seeded generator of numbers in [0, 1) (mulberry32). */
@@ -130,6 +140,7 @@ type Found = {
   readonly answersMs: number
   readonly adopted: number
   readonly upset: number
+  readonly again: number
 }
 
 async function killOnce(run: Run, round: number): Promise<Found> {
@@ -139,28 +150,62 @@ async function killOnce(run: Run, round: number): Promise<Found> {
   const names = new Set<string>()
   const asked: Promise<void>[] = []
   for (let count = Math.floor(run.random() * 6); count > 0; count--) {
-    const service = before.services[Math.floor(run.random() * before.services.length)]!
+    const stopped = before.services.filter(({ desired }) => desired === 'stopped')
+    const among = stopped.length > 3 && run.random() < 0.3 ? stopped : before.services
+    const service = among[Math.floor(run.random() * among.length)]!
     if (names.has(service.name)) continue
     names.add(service.name)
     asked.push(upsetOne(run, service))
   }
   await wait(run.random() < 0.5 ? run.random() * 15 : run.random() * 600)
-  kill(supervisor)
-  const killed = Date.now()
+  const { last, killed, again } = await killTwice(run, supervisor)
   await Promise.all(asked)
-  const kept = before.services.filter(({ name, pid }) => pid !== null && !names.has(name) && isStable(run, name))
-  const after = await mesh.until('the next supervisor has adopted', (status) => status.pid !== supervisor && isAllAdopted(kept, status))
+  const kept = before.services.filter(
+    ({ name, pid }) => pid !== null && !names.has(name) && isStable(run, name),
+  )
+  const after = await mesh.until(
+    'the next supervisor has adopted',
+    (status) => status.pid !== last && isAllAdopted(kept, status),
+  )
   const answersMs = Date.now() - killed
   const told = await mesh.events({ since: new Date(killed).toISOString() })
   const keptNames = new Set(kept.map(({ name }) => name))
-  const times = told.filter(({ kind, subject }) => kind === 'adopted' && keptNames.has(subject)).map(({ at }) => Date.parse(at))
-  if (times.length !== kept.length) run.violations.push(`kill ${round}: ${kept.length} to adopt, ${times.length} adopted`)
+  const times = told
+    .filter(({ kind, subject }) => kind === 'adopted' && keptNames.has(subject))
+    .map(({ at }) => Date.parse(at))
+  if (times.length !== kept.length)
+    run.violations.push(`kill ${round}: ${kept.length} to adopt, ${times.length} adopted`)
   const pids = new Map(after.services.map(({ name, pid }) => [name, pid]))
   for (const { name, pid } of kept) {
-    if (pids.get(name) !== pid) run.violations.push(`kill ${round}: ${name} had pid ${pid} and now has ${pids.get(name)}`)
+    if (pids.get(name) !== pid)
+      run.violations.push(`kill ${round}: ${name} had pid ${pid} and now has ${pids.get(name)}`)
   }
   await check(run, round)
-  return { adoptedMs: Math.max(killed, ...times) - killed, answersMs, adopted: kept.length, upset: names.size }
+  return {
+    adoptedMs: Math.max(killed, ...times) - killed,
+    answersMs,
+    adopted: kept.length,
+    upset: names.size,
+    again,
+  }
+}
+
+/** Kills the supervisor, and now and then the next one too while it still recovers. */
+async function killTwice({ mesh, random }: Run, first: number) {
+  kill(first)
+  if (random() > 0.2) return { last: first, killed: Date.now(), again: 0 }
+  const next = await until('the next supervisor has the lock', () => {
+    try {
+      const pid = mesh.supervisorPid()
+      return pid === first ? null : pid
+    } catch {
+      // The file is being written.
+      return null
+    }
+  })
+  await wait(random() * 500)
+  kill(next)
+  return { last: next, killed: Date.now(), again: 1 }
 }
 
 const isStable = (run: Run, name: string) => !['crashing', 'pipes'].includes(run.fleet.kinds.get(name) ?? '')
@@ -171,8 +216,10 @@ function isAllAdopted(kept: readonly ServiceStatus[], status: Status): boolean {
   return kept.every(({ name }) => states.get(name)?.pid != null && states.get(name)?.state !== 'starting')
 }
 
-async function upsetOne(run: Run, { name, pid }: ServiceStatus): Promise<void> {
-  const what = UPSETS[Math.floor(run.random() * UPSETS.length)]!
+async function upsetOne(run: Run, { name, pid, desired }: ServiceStatus): Promise<void> {
+  const drawn = UPSETS[Math.floor(run.random() * UPSETS.length)]!
+  // Otherwise the fleet would dwindle: few draws start what is stopped.
+  const what = desired === 'stopped' ? 'start' : drawn
   if (what === 'kill') {
     if (pid !== null) kill(pid)
     return
@@ -206,23 +253,30 @@ function examine({ mesh, fleet, stopped, stranger }: Run, status: Status): strin
     const show = () => own.map((seen) => `${seen.pid} (run ${seen.run})`).join(', ')
     if (tops.length > 1) wrong.push(`${name} runs ${tops.length} times: ${show()}`)
     // A crash while nobody watched is found by the next look at adopted processes, not within this one.
-    if (pid !== null && fleet.kinds.get(name) !== 'crashing' && !tops.some((seen) => seen.pid === pid)) wrong.push(`${name} has no process ${pid}: ${show()}`)
+    if (pid !== null && fleet.kinds.get(name) !== 'crashing' && !tops.some((seen) => seen.pid === pid))
+      wrong.push(`${name} has no process ${pid}: ${show()}`)
     if (new Set(own.map((seen) => seen.run).filter((run) => run !== null)).size > 1) {
       wrong.push(`${name} has processes of more than one generation: ${show()}`)
     }
+    const groups = new Set([...tops, ...own.filter(isApart)].map(({ group }) => group))
+    const strays = own.filter(({ group }) => !groups.has(group))
+    if (strays.length > 0)
+      wrong.push(`${name} still has ${strays.map((seen) => seen.pid).join(', ')} of an earlier life`)
     if (desired === 'stopped' && own.length > 0) wrong.push(`${name} is stopped and still has ${show()}`)
     if (stopped.has(name) && desired !== 'stopped') wrong.push(`${name} was stopped and is wanted again`)
-    if (desired === 'running' && pid === null && fleet.kinds.get(name) !== 'crashing') wrong.push(`${name} is ${state}`)
+    if (desired === 'running' && pid === null && fleet.kinds.get(name) !== 'crashing')
+      wrong.push(`${name} is ${state}`)
   }
   if (!isAlive(stranger.pid)) wrong.push('the stranger was killed')
   if (stranger.heard() !== '') wrong.push(`the stranger was sent ${stranger.heard()}`)
   return wrong
 }
 
-/** The service's own process: it leads its group, and is neither a program of a probe nor a daemonized grandchild. */
-function isTop({ pid, group, text }: Seen): boolean {
-  return pid === group && !text.includes(PROBE_MARK) && !text.includes(' grandchild ')
-}
+/** A program of a probe or a daemonized grandchild, which lead groups of their own. */
+const isApart = ({ text }: Seen) => text.includes(PROBE_MARK) || text.includes(' grandchild ')
+
+/** The service's own process: it leads its group. */
+const isTop = (seen: Seen) => seen.pid === seen.group && !isApart(seen)
 
 /** The last kill comes while the mesh goes down: the next supervisor goes on going down, and the keeper ends. */
 async function killDuringDown(run: Run): Promise<void> {
@@ -234,7 +288,8 @@ async function killDuringDown(run: Run): Promise<void> {
   kill(supervisor)
   await asked
   await until('nothing of the mesh is left', () => mesh.processes().length === 0).catch(() => {
-    for (const { pid, text } of mesh.processes()) run.violations.push(`left over after down: ${pid} ${text.slice(0, 120)}`)
+    for (const { pid, text } of mesh.processes())
+      run.violations.push(`left over after down: ${pid} ${text.slice(0, 120)}`)
   })
 }
 
@@ -242,5 +297,7 @@ function countEvents(journal: string): Record<string, number> {
   const database = new Database(journal, { readonly: true })
   const rows = database.prepare('SELECT kind, count(*) AS count FROM event GROUP BY kind ORDER BY kind').all()
   database.close()
-  return Object.fromEntries((rows as { kind: string; count: number }[]).map(({ kind, count }) => [kind, count]))
+  return Object.fromEntries(
+    (rows as { kind: string; count: number }[]).map(({ kind, count }) => [kind, count]),
+  )
 }

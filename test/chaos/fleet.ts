@@ -4,7 +4,16 @@ import { freePort } from '../brains.ts'
 import { type Declared, fixture } from '../e2e/mesh.ts'
 
 /** What a service of the fleet is. `crashing` ends by itself now and then; `pipes` dies with the supervisor. */
-export type Kind = 'plain' | 'deaf' | 'daemonizes' | 'crashing' | 'exec' | 'slow-stop' | 'wrapper' | 'pipes' | 'tcp'
+export type Kind =
+  | 'plain'
+  | 'deaf'
+  | 'daemonizes'
+  | 'crashing'
+  | 'exec'
+  | 'slow-stop'
+  | 'wrapper'
+  | 'pipes'
+  | 'tcp'
 
 export type Fleet = {
   readonly services: Readonly<Record<string, Declared>>
@@ -14,9 +23,21 @@ export type Fleet = {
 /** Marks the programs that exec probes run, so that they are not taken for the service itself. */
 export const PROBE_MARK = 'chaos-probe'
 
-const MEMORY_SERVER = resolve(import.meta.dirname, '../../node_modules/@modelcontextprotocol/server-memory/dist/index.js')
+const MEMORY_SERVER = resolve(
+  import.meta.dirname,
+  '../../node_modules/@modelcontextprotocol/server-memory/dist/index.js',
+)
 const LINE_UP: readonly Kind[] = [
-  'plain', 'plain', 'plain', 'deaf', 'daemonizes', 'crashing', 'exec', 'slow-stop', 'wrapper', 'tcp',
+  'plain',
+  'plain',
+  'plain',
+  'deaf',
+  'daemonizes',
+  'crashing',
+  'exec',
+  'slow-stop',
+  'wrapper',
+  'tcp',
 ]
 const PIPES = 2
 /** Chaos kills far more than the budget of a calm day allows. */
@@ -53,7 +74,10 @@ async function declare(kind: Kind, index: number, home: string): Promise<Declare
       return { command: fixture('crash-after.sh', String(2 + (index % 7))) }
     case 'exec': {
       const command = ['/bin/sh', '-c', 'exit 0', PROBE_MARK]
-      return { command: fixture('plain.sh'), probes: [{ kind: 'exec', role: 'readiness', every: '1s', command }] }
+      return {
+        command: fixture('plain.sh'),
+        probes: [{ kind: 'exec', role: 'readiness', every: '1s', command }],
+      }
     }
     case 'slow-stop':
       return { command: fixture('slow-stop.sh', '0.4'), stop: stopAfter('3s') }

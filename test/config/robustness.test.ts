@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
 import fc from 'fast-check'
-import { readDocument } from '../../supervisor/config.ts'
+import { readDocument } from '../../supervisor/document/file.ts'
 import { PaiosError } from '../../supervisor/errors.ts'
 import { meshOf, parse, problemsOf } from './sample-presets.ts'
 
@@ -31,7 +31,7 @@ describe('readDocument', () => {
 
   it('says so for a missing file, a folder and a path through a file, with exit code 3', () => {
     mkdirSync(join(folder, 'folder.yaml'))
-    assert.match(refusal(join(folder, 'none.yaml')).message, /there is no such file; `paios init`/)
+    assert.match(refusal(join(folder, 'none.yaml')).message, /there is no such file; `paios up`/)
     assert.match(refusal(join(folder, 'folder.yaml')).message, /is a folder/)
     assert.match(refusal(join(folder, 'good.yaml', 'x')).message, /ENOTDIR/)
     assert.equal(refusal(join(folder, 'none.yaml')).exitCode, 3)

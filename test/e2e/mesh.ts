@@ -47,8 +47,8 @@ export type TestMesh = {
   /** The same for one service. */
   untilService(name: string, what: string, holds: (service: ServiceStatus) => boolean): Promise<ServiceStatus>
   ask(path: string, body: Readonly<Record<string, unknown>>): Promise<unknown>
-  /** The journal's events, oldest first (the newest 10,000). */
-  events(query?: { readonly service?: string; readonly since?: string }): Promise<JournalEvent[]>
+  /** The journal's events, oldest first (the newest 10,000); a text is the name of a service. */
+  events(query?: string | { readonly service?: string; readonly since?: string }): Promise<JournalEvent[]>
   /** The pid in run/supervisor.lock; throws if there is none. */
   supervisorPid(): number
   /** The pid of the keeper above the running supervisor. */
@@ -70,7 +70,11 @@ export function fixture(name: string, ...args: string[]): string[] {
 }
 
 /** Waits until `holds` answers something truthy and resolves to it. */
-export async function until<T>(what: string, holds: () => T | Promise<T>, limitMs = LIMIT_MS): Promise<NonNullable<T>> {
+export async function until<T>(
+  what: string,
+  holds: () => T | Promise<T>,
+  limitMs = LIMIT_MS,
+): Promise<NonNullable<T>> {
   const deadline = performance.now() + limitMs
   for (;;) {
     const found = await holds()
@@ -105,7 +109,9 @@ function list(): Seen[] {
     const match = LINE.exec(line)
     if (!match || match[4]!.startsWith('Z')) return []
     const run = / PAIOS_RUN=(\S+)/.exec(match[5]!)?.[1] ?? null
-    return [{ pid: Number(match[1]), parent: Number(match[2]), group: Number(match[3]), run, text: match[5]! }]
+    return [
+      { pid: Number(match[1]), parent: Number(match[2]), group: Number(match[3]), run, text: match[5]! },
+    ]
   })
 }
 
@@ -114,7 +120,8 @@ export function createMesh(): TestMesh {
   const home = mkdtempSync('/tmp/pm-')
   const commands = new Set<number>()
   const tagOf = (service: string) => `${home}/${service}.tag`
-  const mine = () => list().filter((seen) => seen.text.includes(home) && seen.pid !== process.pid && !commands.has(seen.pid))
+  const mine = () =>
+    list().filter((seen) => seen.text.includes(home) && seen.pid !== process.pid && !commands.has(seen.pid))
   const supervisorPid = () => readPid(join(home, 'run', 'supervisor.lock'))
   const status = () => call<Status>(home, 'GET', '/status')
   const mesh: TestMesh = {
@@ -126,7 +133,12 @@ export function createMesh(): TestMesh {
         return [name, { command: [...command, tagOf(name)], env: added, ...rest }]
       })
       // JSON is YAML.
-      const document = { version: 1, metrics: { enabled: false }, ...more, services: Object.fromEntries(tagged) }
+      const document = {
+        version: 1,
+        metrics: { enabled: false },
+        ...more,
+        services: Object.fromEntries(tagged),
+      }
       writeFileSync(join(home, 'paios.yaml'), JSON.stringify(document, null, 2), { mode: 0o600 })
     },
     cli: (args, env = {}) => runCommand(home, args, env, commands),
@@ -148,9 +160,13 @@ export function createMesh(): TestMesh {
     },
     ask: (path, body) => call(home, 'POST', path, body),
     async events(query = {}) {
-      const search = new URLSearchParams({ limit: '10000', ...query })
+      const asked = typeof query === 'string' ? { service: query } : query
+      const search = new URLSearchParams({ limit: '10000', ...asked })
       const { body } = await request(home, 'GET', `/events?${search}`)
-      return body.split('\n').filter((line) => line !== '').map((line) => JSON.parse(line) as JournalEvent)
+      return body
+        .split('\n')
+        .filter((line) => line !== '')
+        .map((line) => JSON.parse(line) as JournalEvent)
     },
     supervisorPid,
     keeperPid() {

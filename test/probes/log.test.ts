@@ -26,6 +26,17 @@ test('log fails with the line, without colours, and goes on failing', async (t) 
   assert.equal(reasonOf(await check()), 'error: database is locked')
 })
 
+test('log says the declared reason in place of the line', async (t) => {
+  const { target } = await logFile(t, 'error: database is locked\n')
+  const check = await openProbe(
+    t,
+    log,
+    { pattern: 'database is locked', reason: 'somebody holds a lock' },
+    target,
+  )
+  assert.equal(reasonOf(await check()), 'somebody holds a lock')
+})
+
 test('log cuts a long line', async (t) => {
   const { target } = await logFile(t, `boom ${'x'.repeat(10_000)}\n`)
   const check = await openProbe(t, log, { pattern: '^boom' }, target)

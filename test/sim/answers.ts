@@ -181,6 +181,12 @@ export class Answers {
       for (let i = dice.between(1, 3); i > 0; i--)
         world.processes.add({ ...proc, isLeader: false, ownsPipes: false })
     }
+    if (trouble.hangUntil > at) {
+      world.later(dice.duration(500, 60_000), () => {
+        proc.hungUntil = trouble.hangUntil
+        this.wakeProbes(service)
+      })
+    }
     if (trouble.crashUntil > at) {
       world.later(dice.duration(3, 20_000), () =>
         this.exit(proc, trouble.crashCode, trouble.crashCode === null ? 'SIGSEGV' : null),
@@ -281,13 +287,15 @@ export class Answers {
     this.identifying.add(key)
     world.ours(world.latency(), () => {
       this.identifying.delete(key)
-      const found = identity ? world.processes.find(identity) : world.processes.marked(service, run)
+      const leader = identity ? world.processes.find(identity) : world.processes.marked(service, run, true)
+      const found = leader ?? world.processes.marked(service, run, false)
       let verdict: IdentityVerdict
       if (world.trouble(service).unreadableUntil > world.at && found !== null) {
         verdict = { kind: 'unknown', reason: 'permission denied' }
       } else if (found === null) verdict = { kind: 'dead' }
-      else if (found === 'stranger') verdict = { kind: 'foreign', pid: identity?.pid ?? 0 }
-      else verdict = { kind: 'same', identity: identityOf(found), startedWall: world.wall }
+      else if (leader === null) verdict = { kind: 'orphaned', identity: identityOf(found as Proc) }
+      else if (leader === 'stranger') verdict = { kind: 'foreign', pid: identity?.pid ?? 0 }
+      else verdict = { kind: 'same', identity: identityOf(leader), startedWall: world.wall }
       world.dispatch({ kind: 'child', service, event: { kind: 'identified', run, verdict } })
     })
   }
@@ -295,8 +303,7 @@ export class Answers {
   #adopt({ service, generation, process }: Of<'adopt'>): void {
     this.#watched.add(`${service}/${generation}`)
     const proc = this.#world.processes.lifeOf(process)
-    if (proc) proc.isLeader = true
-    else this.#reportExit(service, generation, { code: null, signal: null })
+    if (!proc) this.#reportExit(service, generation, { code: null, signal: null })
   }
 
   /** The supervisor's end of the pipes is gone: most programs notice and end. */
@@ -357,7 +364,7 @@ export class Answers {
     const proc = world.processes.leader(service, generation)
     if (!proc) return failing('no process')
     const isPatient = probe.role === 'liveness' && !world.mesh.children.get(service)?.spec.probes.some(isGate)
-    if (at < proc.readyAt && !isPatient) return failing('still starting', proc.isProgressing)
+    if (at < proc.readyAt && !isPatient) return failing('no answer', proc.isProgressing)
     if (proc.hungUntil > at) return failing('no answer')
     if (probe.role === 'readiness' && proc.notReadyUntil > at) return failing('not ready')
     return pass
@@ -366,9 +373,9 @@ export class Answers {
   /** Something changed: probes that slept look again. */
   wakeProbes(service: string): void {
     for (const series of this.#probes.get(service) ?? []) {
+      series.streak = 0
       if (!series.isAsleep) continue
       series.isAsleep = false
-      series.streak = 0
       this.#schedule(service, series, this.#world.dice.between(0, series.probe.every))
     }
   }
@@ -376,6 +383,11 @@ export class Answers {
   /** True if any probe of the service is open. */
   isProbed(service: string): boolean {
     return (this.#probes.get(service)?.length ?? 0) > 0
+  }
+
+  /** True if the open probes are those of this declaration. */
+  isProbedBy(service: string, probes: readonly ProbeSpec[]): boolean {
+    return (this.#probes.get(service) ?? []).every((series) => probes.includes(series.probe))
   }
 
   /** True if the life that the supervisor believes in is there, or its end is on its way. */

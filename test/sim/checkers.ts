@@ -55,6 +55,7 @@ type Budget = { endedAt: number | null; restarts: number[] }
 export class Checkers {
   readonly #world: World
   #isStale = false
+  #graceUntil = 0
   /** Services that an operator stopped, whatever the core says. */
   readonly #stopped = new Set<string>()
   readonly #budgets = new Map<string, Budget>()
@@ -73,6 +74,7 @@ export class Checkers {
   /** A new supervisor. */
   begin(): void {
     this.#untouchable.clear()
+    this.#graceUntil = 0
   }
 
   before(event: Event): void {
@@ -104,6 +106,7 @@ export class Checkers {
     const { children } = this.#world.mesh
     if (event.kind === 'child' && event.event.kind === 'identified')
       this.#noteVerdict(event.service, event.event)
+    if (event.kind === 'host-woke') this.#graceUntil = event.at + 60_000
     if (this.#isStale && (changes.size > 0 || effects.some((effect) => effect.kind !== 'end'))) {
       const fact = event.kind === 'child' ? `${event.service} ${event.event.kind}` : event.kind
       this.#fail(`a stale fact was obeyed: ${fact}`)
@@ -113,12 +116,15 @@ export class Checkers {
     for (const effect of effects) {
       if (effect.kind === 'spawn') this.#checkSpawn(effect)
       if (effect.kind === 'signal') this.#checkSignal(effect)
+      if (effect.kind === 'sweep') this.#checkSweep(effect)
+      if (effect.kind === 'adopt') this.#checkAdoption(effect)
     }
     for (const [name, before] of changes) {
       const child = children.get(name)
       if (!child) continue
       if (before) this.#checkDesired(event, before, child)
       this.#checkStopOrder(before, child)
+      this.#checkGrace(event, before, child)
     }
   }
 
@@ -157,6 +163,29 @@ export class Checkers {
     if (found !== null && found !== 'stranger' && (found.service !== service || found.run !== process.run)) {
       this.#fail(`${service}: a signal to pid ${found.pid} of ${found.service}`)
     }
+  }
+
+  /** A sweep ends everything of a life, so the life must be over, and known to be. */
+  #checkSweep({ service, process }: Extract<Effect, { kind: 'sweep' }>): void {
+    if (this.#untouchable.get(process.run)?.startsWith('unknown'))
+      this.#fail(`${service}: swept although its identity is unknown`)
+    const found = this.#world.processes.lifeOf(process)
+    if (found?.isLeader) this.#fail(`${service}: swept while pid ${found.pid} lives`)
+  }
+
+  /** What is adopted as the service is the process that was started, not one that it left behind. */
+  #checkAdoption({ service, process }: Extract<Effect, { kind: 'adopt' }>): void {
+    const found = this.#world.processes.lifeOf(process)
+    if (found && !found.isLeader) this.#fail(`${service}: adopted pid ${found.pid}, which only is left over`)
+  }
+
+  /** In the minute after a wake no probe ends a process. */
+  #checkGrace(event: Event, before: Child | undefined, child: Child): void {
+    if (event.at >= this.#graceUntil || event.kind !== 'child' || event.event.kind !== 'probe-reported')
+      return
+    const { state } = child
+    const isHung = state.kind === 'hung' || (state.kind === 'stopping' && state.cause === 'hung')
+    if (before?.state.kind === 'running' && isHung) this.#fail(`${child.name}: judged right after a wake`)
   }
 
   #noteVerdict(service: string, { run, verdict }: { run: string; verdict: { kind: string } }): void {
@@ -342,6 +371,11 @@ export class Checkers {
       case 'waiting':
         if (isWanted && unmet(child, mesh).length === 0)
           this.#fail(`${name}: stuck in waiting, all its needs are met`)
+        break
+      case 'observing':
+        if (child.spec.command !== null) this.#fail(`${name}: only watched, although it is ours to run`)
+        if (!answers.isProbedBy(name, child.spec.probes))
+          this.#fail(`${name}: watched by the probes of an old declaration`)
         break
       case 'starting':
       case 'running':

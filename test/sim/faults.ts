@@ -77,6 +77,17 @@ function hang(world: World, field: 'hungUntil' | 'notReadyUntil'): string {
   return `${proc.service}: ${field} +${Math.round((proc[field] - world.at) / 1000)} s`
 }
 
+/** Its life hangs, and so does every new one, soon after its start; some do not hear SIGTERM either. */
+function hangLoop(world: World): string {
+  const name = anyService(world)
+  const found = world.trouble(name)
+  found.hangUntil = world.at + world.dice.duration(MINUTE, HOUR)
+  if (world.dice.chance(0.5)) found.deafUntil = found.hangUntil
+  for (const proc of leaders(world)) if (proc.service === name) proc.hungUntil = found.hangUntil
+  world.answers.wakeProbes(name)
+  return `${name}: hangs again and again for ${Math.round((found.hangUntil - world.at) / 1000)} s`
+}
+
 function preflight(world: World): string {
   const text = trouble(world, 'preflight', 5_000, HOUR)
   const found = world.trouble(text.split(':')[0] ?? '')
@@ -230,8 +241,17 @@ function supervisorCrash(world: World): string {
     world.crash()
     return 'supervisor: killed'
   }
-  world.planCrash({ isBeforeSave: dice.chance(0.3), performed: dice.between(0, 6) })
-  return 'supervisor: will die in its next step'
+  const state = dice.pick([
+    null,
+    'checking',
+    'spawning',
+    'starting',
+    'stopping',
+    'sweeping',
+    'adopting',
+  ] as const)
+  world.planCrash({ isBeforeSave: dice.chance(0.3), performed: dice.between(0, 6), state })
+  return `supervisor: will die in ${state ? `a step into ${state}` : 'its next step'}`
 }
 
 function reboot(world: World): string {
@@ -257,6 +277,7 @@ const faults: readonly Fault[] = [
   { weight: 6, strike: crashLoop },
   { weight: 8, strike: (world) => hang(world, 'hungUntil') },
   { weight: 4, strike: (world) => hang(world, 'notReadyUntil') },
+  { weight: 4, strike: hangLoop },
   { weight: 4, strike: preflight },
   { weight: 3, strike: spawn },
   { weight: 4, strike: slow },

@@ -78,7 +78,8 @@ function randomProbes(dice: Dice): ProbeSpec[] {
     successThreshold: dice.pick([1, 1, 2]),
   })
   if (dice.chance(0.1)) probes.push(makeProbe('preflight', schedule()))
-  if (dice.chance(0.4)) probes.push(makeProbe('startup', { ...schedule(), every: 2_000, successThreshold: 1 }))
+  if (dice.chance(0.4))
+    probes.push(makeProbe('startup', { ...schedule(), every: 2_000, successThreshold: 1 }))
   if (dice.chance(0.6)) probes.push(makeProbe('readiness', schedule()))
   if (dice.chance(0.2)) probes.push(makeProbe('readiness', { ...schedule(), name: 'second' }))
   if (dice.chance(0.5)) probes.push(makeProbe('liveness', schedule()))

@@ -6,7 +6,12 @@ import { pathToFileURL } from 'node:url'
 import type { Core } from './world.ts'
 
 /** One text replaced in one file of the core. */
-export type Mutant = { readonly bug: string; readonly file: string; readonly from: string; readonly to: string }
+export type Mutant = {
+  readonly bug: string
+  readonly file: string
+  readonly from: string
+  readonly to: string
+}
 
 /** Bugs that supervisors really had, and some that this core had. */
 export const mutants: readonly Mutant[] = [

@@ -10,7 +10,7 @@ export type Proc = {
   readonly service: string
   readonly run: string
   readonly generation: number
-  isLeader: boolean
+  readonly isLeader: boolean
   readonly ownsPipes: boolean
   readonly drainMs: number
   isAlive: boolean
@@ -110,9 +110,9 @@ export class ProcessTable {
     return found === 'stranger' ? null : found
   }
 
-  /** The oldest living process of a service with this marker. */
-  marked(service: string, run: string): Proc | null {
-    for (const proc of this.of(service)) if (proc.run === run) return proc
+  /** The oldest living process of a service with this marker: its leader, or one that the leader started. */
+  marked(service: string, run: string, isLeader: boolean): Proc | null {
+    for (const proc of this.of(service)) if (proc.run === run && proc.isLeader === isLeader) return proc
     return null
   }
 

@@ -29,7 +29,8 @@ describe('the simulator', () => {
 
   it('finds every promise kept over a thousand days', () => assertKept(1, 1000, DAY))
 
-  it('finds every promise kept over ten days in a row', () => assertKept(5000, 10, { days: 10, faultsPerDay: 100 }))
+  it('finds every promise kept over ten days in a row', () =>
+    assertKept(5000, 10, { days: 10, faultsPerDay: 100 }))
 
   it('finds every promise kept when a fault strikes every three minutes', () =>
     assertKept(9000, 50, { days: 1, faultsPerDay: 480 }))

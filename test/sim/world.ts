@@ -6,7 +6,7 @@
 import type { Effect } from '../../supervisor/core/effect.ts'
 import type { Command, Event, Fact, Row } from '../../supervisor/core/event.ts'
 import type { Child, Mesh } from '../../supervisor/core/state.ts'
-import type { emptyMesh, step } from '../../supervisor/core/step.ts'
+import type { emptyMesh, Stepped, step } from '../../supervisor/core/step.ts'
 import { Answers } from './answers.ts'
 import { Checkers, Violation } from './checkers.ts'
 import type { Dice } from './dice.ts'
@@ -21,6 +21,8 @@ export type Core = { readonly step: typeof step; readonly emptyMesh: typeof empt
 export type Trouble = {
   crashUntil: number
   crashCode: number | null
+  /** Every new life hangs some time after its start. */
+  hangUntil: number
   slowUntil: number
   isProgressing: boolean
   preflightUntil: number
@@ -39,6 +41,7 @@ export type Trouble = {
 const NO_TROUBLE: Trouble = {
   crashUntil: 0,
   crashCode: 1,
+  hangUntil: 0,
   slowUntil: 0,
   isProgressing: false,
   preflightUntil: 0,
@@ -54,8 +57,15 @@ const NO_TROUBLE: Trouble = {
   unreadableUntil: 0,
 }
 
-/** Where in a step the supervisor dies: before the rows are saved, or after, with so many effects performed. */
-export type Crash = { readonly isBeforeSave: boolean; readonly performed: number }
+/**
+ * Where in a step the supervisor dies: before the rows are saved, or after, with so many effects performed.
+ * `state`: not before a step that brings a service into this state; null = in the next step.
+ */
+export type Crash = {
+  readonly isBeforeSave: boolean
+  readonly performed: number
+  readonly state: Child['state']['kind'] | null
+}
 
 /** More facts than this in a virtual day is a livelock, not a story. */
 const MAX_STEPS_PER_DAY = 400_000
@@ -117,6 +127,7 @@ export class World {
    * for ever: the supervisor has to replace it.
    */
   endTroubles(): void {
+    this.#crash = null
     this.#trouble.clear()
     for (const proc of this.processes.all()) {
       const child = this.mesh.children.get(proc.service)
@@ -241,8 +252,7 @@ export class World {
       if (effect.kind === 'record') this.tell(`${effect.subject}: ${effect.text}`)
     this.checkers.after(event, stepped)
     if (fact.kind === 'recovered') this.checkers.rebuilt(fact.rows)
-    const crash = this.#crash
-    this.#crash = null
+    const crash = this.#dueCrash(stepped)
     if (crash?.isBeforeSave) return this.crash()
     this.#save(stepped.changes.keys(), stepped.effects)
     this.checkers.saved(event, stepped)
@@ -251,6 +261,16 @@ export class World {
     if (crash) return this.crash()
     if (fact.kind !== 'recovered') this.checkers.performed()
     if (stepped.effects.some((effect) => effect.kind === 'end')) this.#end()
+  }
+
+  #dueCrash({ changes }: Stepped): Crash | null {
+    const crash = this.#crash
+    if (!crash) return null
+    const { state } = crash
+    const isDue =
+      state === null || changes.keys().some((name) => this.mesh.children.get(name)?.state.kind === state)
+    if (isDue) this.#crash = null
+    return isDue ? crash : null
   }
 
   #save(names: Iterable<string>, effects: readonly Effect[]): void {

@@ -11,18 +11,26 @@ const { values } = parseArgs({
 })
 const print = (line: string) => void process.stdout.write(`${line}\n`)
 const begun = performance.now()
-const { adoptedMs, answersMs, adopted, upset, kills, violations, events } = await chaos({
+const { again, adoptedMs, answersMs, adopted, upset, kills, violations, events } = await chaos({
   kills: Number(values.kills),
   seed: Number(values.seed),
   services: Number(values.services),
   tell: print,
 })
-const at = (sorted: readonly number[], share: number) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0
-const spread = (sorted: readonly number[]) => `median ${at(sorted, 0.5)} ms, p99 ${at(sorted, 0.99)} ms, max ${at(sorted, 1)} ms`
+const at = (sorted: readonly number[], share: number) =>
+  sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0
+const spread = (sorted: readonly number[]) =>
+  `median ${at(sorted, 0.5)} ms, p99 ${at(sorted, 0.99)} ms, max ${at(sorted, 1)} ms`
 for (const violation of violations) print(`VIOLATION ${violation}`)
-print(`kills ${kills}, adopted ${adopted}, upset ${upset}, violations ${violations.length}`)
+print(
+  `kills ${kills}, ${again} followed by another, adopted ${adopted}, upset ${upset}, violations ${violations.length}`,
+)
 print(`kill to all adopted: ${spread(adoptedMs)}`)
 print(`kill to an answer on the socket: ${spread(answersMs)}`)
-print(`events: ${Object.entries(events).map(([kind, count]) => `${kind} ${count}`).join(', ')}`)
+print(
+  `events: ${Object.entries(events)
+    .map(([kind, count]) => `${kind} ${count}`)
+    .join(', ')}`,
+)
 print(`took ${Math.round((performance.now() - begun) / 1000)} s`)
 process.exitCode = violations.length > 0 ? 1 : 0

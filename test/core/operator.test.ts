@@ -1,0 +1,137 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import fc from 'fast-check'
+import { makeProbe, makeSpec } from '../sim/mesh.ts'
+import { FAIL, Stage } from './stage.ts'
+
+const HOUR = 3_600_000
+const plain = (over = {}) => new Stage([makeSpec('a', over)])
+
+describe('commands', () => {
+  it('twenty simultaneous restarts make one', () => {
+    const stage = plain().up('a').forget()
+    for (let i = 0; i < 20; i++) stage.restart('a')
+    assert.equal(stage.count('reply'), 20)
+    assert.equal(stage.count('signal'), 1)
+    stage.ended('a', 0)
+    for (let i = 0; i < 20; i++) stage.restart('a')
+    stage.spawned('a')
+    assert.equal(stage.count('spawn'), 1)
+    assert.equal(stage.kind('a'), 'running')
+  })
+
+  it('a restart while it waits for its need leads to one start later', () => {
+    const stage = new Stage([
+      makeSpec('kb'),
+      makeSpec('a', { needs: [{ service: 'kb', until: 'ready', restart: false }] }),
+    ])
+    stage.restart('a').restart('a')
+    assert.equal(stage.kind('a'), 'waiting')
+    stage.up('kb').up('a')
+    assert.equal(stage.count('spawn', 'a'), 1)
+  })
+
+  it('a restart that could not start again is refused, and the process keeps running', () => {
+    const stage = plain().up('a').forget()
+    const preflight = { a: [{ check: 'config', outcome: 'fail', reason: 'line 3: unknown key' }] } as const
+    stage.ask({ kind: 'restart', name: 'a', now: false, preflight })
+    assert.match(stage.done('refuse')[0]?.message ?? '', /line 3/)
+    assert.equal(stage.kind('a'), 'running')
+    assert.equal(stage.count('signal'), 0)
+  })
+
+  it('a disabled service is not started', () => {
+    assert.match(plain({ enabled: false }).start('a').done('refuse')[0]?.message ?? '', /enabled/)
+  })
+
+  it('a stop for a time ends by itself, a plain stop does not', () => {
+    const stage = plain()
+      .up('a')
+      .stop('a', { forMs: 2 * HOUR })
+      .ended('a', 0)
+    const began = stage.at
+    stage.fire('a', 'unstop')
+    assert.equal(stage.at - began, 2 * HOUR)
+    assert.equal(stage.kind('a'), 'checking')
+    assert.deepEqual(stage.child('a').desired, { kind: 'running' })
+    assert.deepEqual(plain().up('a').stop('a').ended('a', 0).child('a').timers, {})
+  })
+
+  it('a stop for good replaces a stop for a time, and a start ends both', () => {
+    const stage = plain().up('a').stop('a', { forMs: HOUR }).stop('a').ended('a', 0)
+    assert.equal(stage.child('a').timers.unstop, undefined)
+    stage.stop('a', { forMs: HOUR }).start('a')
+    assert.equal(stage.child('a').timers.unstop, undefined)
+    assert.equal(stage.kind('a'), 'checking')
+  })
+
+  it('a timed stop that is over while its dependents still end lets it run on', () => {
+    const app = makeSpec('app', { needs: [{ service: 'a', until: 'ready', restart: false }] })
+    const stage = new Stage([makeSpec('a'), app])
+      .up('a')
+      .up('app')
+      .stop('a', { forMs: 1_000, withDependents: true })
+    stage.fire('a', 'unstop')
+    assert.equal(stage.child('a').pendingStop, null)
+    stage.fire('app', 'unstop').ended('app', 0).up('app')
+    assert.deepEqual([stage.kind('a'), stage.kind('app')], ['running', 'running'])
+    assert.equal(stage.child('a').generation, 1)
+  })
+
+  it('every command gets exactly one answer, whatever came before', () => {
+    const command = fc.constantFrom('start', 'stop', 'stop now', 'stop for', 'restart', 'nobody')
+    fc.assert(
+      fc.property(fc.array(command, { maxLength: 20 }), (commands) => {
+        const stage = plain()
+        for (const word of commands) {
+          if (word === 'start') stage.start('a')
+          else if (word === 'restart') stage.restart('a')
+          else if (word === 'nobody') stage.start('nobody')
+          else stage.stop('a', { now: word === 'stop now', ...(word === 'stop for' ? { forMs: 1_000 } : {}) })
+          assert.equal(stage.done('reply').length + stage.done('refuse').length, 1)
+          const last =
+            word === 'start' || word === 'restart' ? 'running' : word === 'nobody' ? null : 'stopped'
+          if (last) assert.equal(stage.child('a').desired.kind, last)
+        }
+      }),
+    )
+  })
+})
+
+describe('time', () => {
+  const guarded = () => plain({ probes: [makeProbe('liveness'), makeProbe('readiness')] }).up('a')
+
+  it('failures within a minute after a wake do not count, later ones do', () => {
+    const stage = guarded().fact({ kind: 'host-woke', gapMs: 8 * HOUR })
+    stage.probe('a', 'tcp-liveness', FAIL, 10).pass(59_999).probe('a', 'tcp-liveness', FAIL, 10)
+    assert.equal(stage.kind('a'), 'running')
+    stage.pass(1).probe('a', 'tcp-liveness', FAIL, 2)
+    assert.equal(stage.kind('a'), 'running')
+    assert.equal(stage.probe('a', 'tcp-liveness', FAIL).kind('a'), 'stopping')
+  })
+
+  it('a further gap extends the grace', () => {
+    const stage = guarded()
+      .fact({ kind: 'host-woke', gapMs: 10_000 })
+      .pass(50_000)
+      .fact({ kind: 'host-woke', gapMs: 10_000 })
+    stage.pass(50_000).probe('a', 'tcp-liveness', FAIL, 10)
+    assert.equal(stage.kind('a'), 'running')
+  })
+
+  it('an exit is taken as one even then', () => {
+    const stage = guarded().fact({ kind: 'host-woke', gapMs: 10_000 }).exited('a')
+    assert.equal(stage.kind('a'), 'sweeping')
+  })
+
+  it('a wall clock that is set back or forth changes no delay, budget or life', () => {
+    for (const jump of [-30 * 24 * HOUR, 30 * 24 * HOUR]) {
+      const stage = plain({ intensity: { max: 1, within: 600_000 } }).up('a')
+      stage.pass(20_000).wall += jump
+      assert.equal(stage.ended('a').kind('a'), 'checking')
+      stage.up('a').wall -= jump
+      assert.equal(stage.ended('a').kind('a'), 'failed')
+      assert.equal(stage.state('a', 'failed').retryAt - stage.at, 900_000)
+    }
+  })
+})
