@@ -51,7 +51,7 @@ export function openPaios(folder: string, node: string): Peer {
       const probe =
         probePort === null
           ? ''
-          : `\n    probes: [{ kind: http, url: 'http://127.0.0.1:${probePort}/', every: 10s }]`
+          : `\n    probes: [{ kind: http, role: readiness, url: 'http://127.0.0.1:${probePort}/', every: 10s }]`
       const service = (index: number) =>
         `  ${nameOf(index)}:\n    command: ${JSON.stringify(command)}${probe}\n`
       const services = Array.from({ length: count }, (_, index) => service(index)).join('')
@@ -65,7 +65,7 @@ export function openPaios(folder: string, node: string): Peer {
       return [pid, parentOf(pid)]
     },
     status: paios('status', '--json'),
-    stop: async () => (await mustRun(paios('down'), env)).ms,
+    stop: async () => (await run(paios('down'), env)).ms,
     env,
   }
 }

@@ -79,11 +79,6 @@ export const errorCodes = {
     meaning: 'The path of the control socket is longer than this system allows.',
     remedy: 'Set PAIOS_HOME to a shorter path.',
   },
-  'port-in-use': {
-    exitCode: 1,
-    meaning: 'A loopback port that the supervisor itself needs is held by another process.',
-    remedy: 'End that process, or choose another port in the document.',
-  },
   'runtime-missing': {
     exitCode: 1,
     meaning: 'The pinned Node runtime or a native module of this installation is missing or does not load.',

@@ -6,7 +6,7 @@ import type { Fact } from './core/event.ts'
 import { membersOf } from './core/tree.ts'
 import { type Declared, documentState, loadDeclared, planOf, readDeclared } from './declared.ts'
 import { PaiosError, unknownService } from './errors.ts'
-import type { Control } from './shell/api.ts'
+import type { Control, MetricsEndpoint } from './shell/api.ts'
 import { ensureHome, type Home, homeAt } from './shell/home.ts'
 import { type Journal, openJournal } from './shell/journal.ts'
 import { recordKeeper, startKeeper } from './shell/keeper.ts'
@@ -129,36 +129,27 @@ type Serving = {
 async function serve(serving: Serving): Promise<void> {
   const { home, logger, supervisor, declared, wasUnclean, foreground, journal } = serving
   const startedWall = Date.now()
-  const state: ApiState = { declared, metricsUrl: null, warnings: [], startedWall }
-  const { serveControl, serveMetrics } = await import('./shell/api.ts')
+  const { openMetricsEndpoint, serveControl } = await import('./shell/api.ts')
   let loaded: Promise<{ contentType: string; text(): Promise<string> }> | null = null
   const metrics = async () => {
     loaded ??= loadMetrics(supervisor, wasUnclean, startedWall)
     const { contentType, text } = await loaded
     return { contentType, text: await text() }
   }
-  const control = createControl(serving, state, metrics)
-  await serveControl(home.socket, control)
+  const endpoint = openMetricsEndpoint(metrics)
+  await serveControl(home.socket, createControl(serving, { declared, endpoint, startedWall }, metrics))
   await logger.open(foreground)
   logger.info('supervisor started', { version: VERSION, pid: process.pid, unclean: wasUnclean })
   if (declared.problem) logger.warn(declared.problem)
   loaded ??= loadMetrics(supervisor, wasUnclean, startedWall)
   await loaded
-  const { metrics: wanted } = declared.mesh
-  if (wanted.enabled) {
-    try {
-      const port = await serveMetrics(wanted.port, control)
-      state.metricsUrl = `http://127.0.0.1:${port}/metrics`
-    } catch (error) {
-      if (!(error instanceof PaiosError)) throw error
-      state.warnings.push(error.message)
-      logger.warn(error.message)
-    }
-  }
+  await endpoint.apply(declared.mesh.metrics)
+  const problem = endpoint.problem()
+  if (problem !== null) logger.warn(problem)
   if (!declared.problem) journal.keepDocument(declared.key, JSON.stringify(declared.mesh))
 }
 
-type ApiState = { declared: Declared; metricsUrl: string | null; warnings: string[]; startedWall: number }
+type ApiState = { declared: Declared; readonly endpoint: MetricsEndpoint; readonly startedWall: number }
 
 async function loadMetrics(supervisor: Supervisor, isUnclean: boolean, startedWall: number) {
   const { createMetrics } = await import('./shell/metrics.ts')
@@ -187,9 +178,9 @@ function createControl(serving: Serving, state: ApiState, metrics: Control['metr
     startedAt: new Date(state.startedWall).toISOString(),
     mesh: supervisor.mesh.wanted,
     keeper: keeperState(),
-    metrics: state.metricsUrl,
+    metrics: state.endpoint.url(),
     document: documentState(home, state.declared),
-    warnings: [...state.warnings, ...(journal.problem() ? [journal.problem() ?? ''] : [])],
+    warnings: [state.endpoint.problem(), journal.problem()].filter((warning) => warning !== null),
     services: supervisor.services(),
   })
   const known = (name: string): string => {
@@ -216,6 +207,7 @@ function createControl(serving: Serving, state: ApiState, metrics: Control['metr
       supervisor.post(declaredFact(fresh))
       state.declared = fresh
       journal.keepDocument(fresh.key, JSON.stringify(fresh.mesh))
+      await state.endpoint.apply(fresh.mesh.metrics)
       return { plan, warnings: fresh.warnings }
     },
     async down() {

@@ -146,13 +146,15 @@ function pokeNeeds(mesh: Mesh, child: Child, queue: Queue): void {
 }
 
 /** `restart: true` on a need: a dependent is restarted when an unplanned restart of what it needs is first ready. */
-function propagateRestart({ mesh, at }: Scope, after: Child, queue: Queue): void {
+function propagateRestart(scope: Scope, after: Child, queue: Queue): void {
+  const { mesh, at } = scope
   if (after.state.kind !== 'running' || after.state.readyAt !== at) return
   if (after.state.cause !== 'crash' && after.state.cause !== 'hung') return
   for (const name of mesh.dependents.get(after.name) ?? []) {
     const dependent = mesh.children.get(name)
     const need = dependent?.spec.needs.find((candidate) => candidate.service === after.name)
-    if (!dependent || !need?.restart || dependent.state.kind !== 'running') continue
+    if (!dependent || !need?.restart || dependent.state.kind !== 'running' || !isWanted(dependent, scope))
+      continue
     queue.push({ name, event: { kind: 'restart-asked', cause: 'dependency', now: false } })
   }
 }

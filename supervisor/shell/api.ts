@@ -62,14 +62,17 @@ const object = (properties: Record<string, unknown>, required: string[] = []) =>
 const flag = { type: 'boolean', default: false }
 const name = { type: 'string' }
 
-/** Serves the control API on a Unix socket. A socket file that is there is stale: the caller holds the lock. */
-export async function serveControl(socket: string, control: Control): Promise<void> {
+/**
+ * Serves the control API on a Unix socket and resolves to the way to end it. A socket file that is there is stale:
+ * the caller holds the lock.
+ */
+export async function serveControl(socket: string, control: Control): Promise<() => Promise<void>> {
   const server = newServer()
   server.get('/status', (_, reply) =>
     reply.header('content-type', 'application/json').send(JSON.stringify(control.status())),
   )
   server.get('/version', () => control.version())
-  server.get('/metrics', (_, reply) => sendMetrics(control, reply))
+  server.get('/metrics', (_, reply) => sendMetrics(control.metrics, reply))
   server.get<{ Querystring: Record<string, string> }>('/events', (request, reply) =>
     sendEvents(control, request.query, reply),
   )
@@ -115,10 +118,11 @@ export async function serveControl(socket: string, control: Control): Promise<vo
     process.umask(mask)
   }
   chmodSync(socket, 0o600)
+  return () => server.close()
 }
 
-async function sendMetrics(control: Control, reply: FastifyReply): Promise<void> {
-  const { contentType, text } = await control.metrics()
+async function sendMetrics(metrics: Control['metrics'], reply: FastifyReply): Promise<void> {
+  const { contentType, text } = await metrics()
   await reply.header('content-type', contentType).send(text)
 }
 
@@ -164,26 +168,53 @@ async function sendEvents(
 
 const LOOPBACK_HOST = /^(127\.0\.0\.1|localhost|\[::1\])(:\d+)?$/
 
-/** Serves /metrics on 127.0.0.1 and says the port. Throws port-in-use. */
-export async function serveMetrics(port: number, control: Control): Promise<number> {
+/** The metrics endpoint as the document in force wants it. */
+export type MetricsEndpoint = {
+  /** Where it is served, null if it is not. */
+  url(): string | null
+  /** Why it is not served although it is wanted, null if nothing is wrong. */
+  problem(): string | null
+  /** Serves, moves or ends it; a port that cannot be had is a problem and no error. */
+  apply(wanted: { readonly enabled: boolean; readonly port: number }): Promise<void>
+}
+
+/** An endpoint that serves nothing yet. */
+export function openMetricsEndpoint(metrics: Control['metrics']): MetricsEndpoint {
+  let served: { wanted: number; port: number; server: FastifyInstance } | null = null
+  let problem: string | null = null
+  return {
+    url: () => (served === null ? null : `http://127.0.0.1:${served.port}/metrics`),
+    problem: () => problem,
+    async apply({ enabled, port }) {
+      if (enabled && served?.wanted === port) return
+      await served?.server.close()
+      served = null
+      problem = null
+      if (!enabled) return
+      try {
+        served = { wanted: port, ...(await serveMetrics(port, metrics)) }
+      } catch (error) {
+        const code = errnoOf(error)
+        if (code === null) throw error
+        const why = code === 'EADDRINUSE' ? 'is in use' : `cannot be used (${code})`
+        problem = `metrics are not served: port ${port} ${why}; choose another with \`metrics: { port: … }\``
+      }
+    },
+  }
+}
+
+async function serveMetrics(
+  port: number,
+  metrics: Control['metrics'],
+): Promise<{ port: number; server: FastifyInstance }> {
   const server = newServer()
   server.addHook('onRequest', async (request, reply) => {
     const isOurs = LOOPBACK_HOST.test(request.headers.host ?? '') && request.headers.origin === undefined
     if (!isOurs)
       await reply.status(403).send({ error: { code: 'refused', message: 'only for this machine' } })
   })
-  server.get('/metrics', (_, reply) => sendMetrics(control, reply))
-  try {
-    await server.listen({ port, host: '127.0.0.1' })
-  } catch (error) {
-    const code = errnoOf(error)
-    if (code === null) throw error
-    const why = code === 'EADDRINUSE' ? 'is in use' : `cannot be used (${code})`
-    throw new PaiosError(
-      'port-in-use',
-      `metrics are not served: port ${port} ${why}; choose another with \`metrics: { port: … }\``,
-    )
-  }
+  server.get('/metrics', (_, reply) => sendMetrics(metrics, reply))
+  await server.listen({ port, host: '127.0.0.1' })
   const address = server.server.address()
-  return typeof address === 'object' && address ? address.port : port
+  return { port: typeof address === 'object' && address ? address.port : port, server }
 }

@@ -177,7 +177,12 @@ function run({ service, generation, subject, probe, delayMs, options, openOne }:
       opened = null
     }
     const seconds = (performance.now() - begun) / 1000
-    options.ran({ service, probe: probeName(probe), result: wordOf(result), seconds })
+    options.ran({
+      service,
+      probe: probeName(probe),
+      result: wordOf(result, seconds * 1000 >= probe.timeout),
+      seconds,
+    })
     const outcome = clean(result, options.secrets)
     options.tell(service, { kind: 'probe-reported', generation, probe: probeName(probe), outcome })
     timer = setTimeout(look, Math.max(10, probe.every - seconds * 1000))
@@ -199,7 +204,8 @@ function run({ service, generation, subject, probe, delayMs, options, openOne }:
   }
 }
 
-const TIMED_OUT = 'no answer within'
+/** A probe whose time is over gets this long to say what it was waiting for. */
+const REACT_MS = 200
 
 /** One check within the probe's time-out; `halt` cuts it, and with it the program that it runs. */
 async function settle(opened: OpenProbe, probe: ProbeSpec, halt: AbortSignal): Promise<ProbeResult> {
@@ -210,15 +216,10 @@ async function settle(opened: OpenProbe, probe: ProbeSpec, halt: AbortSignal): P
     timer = setTimeout(() => {
       const isOurs = performance.now() - due > LATE_MS
       controller.abort()
-      resolve(
-        isOurs
-          ? { kind: 'unknown', reason: 'the prober itself was late' }
-          : {
-              kind: 'fail',
-              reason: `${probe.kind}: ${TIMED_OUT} ${probe.timeout / 1000} s`,
-              progress: false,
-            },
-      )
+      if (isOurs) return resolve({ kind: 'unknown', reason: 'the prober itself was late' })
+      // The probe knows best what it was waiting for; only one that does not react is answered for.
+      const reason = `${probe.kind}: no answer within ${probe.timeout / 1000} s`
+      timer = setTimeout(() => resolve({ kind: 'fail', reason, progress: false }), REACT_MS)
     }, probe.timeout)
   })
   try {
@@ -235,10 +236,10 @@ function failureOf(error: unknown, secrets: Secrets): ProbeResult {
   return { kind: 'unknown', reason: secrets.redact((error as Error).message) }
 }
 
-function wordOf(result: ProbeResult): ProbeRun['result'] {
+function wordOf(result: ProbeResult, isTimedOut: boolean): ProbeRun['result'] {
   if (result.kind === 'pass') return 'ok'
   if (result.kind === 'unknown') return 'error'
-  return result.reason.includes(TIMED_OUT) ? 'timeout' : 'fail'
+  return isTimedOut ? 'timeout' : 'fail'
 }
 
 function clean(result: ProbeResult, secrets: Secrets): ProbeOutcome {

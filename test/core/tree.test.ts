@@ -74,6 +74,17 @@ describe('needs', () => {
     assert.equal(stage.kind('app'), 'stopping')
   })
 
+  it('`restart: true` does not reach a dependent that is about to be stopped', () => {
+    const specs = [
+      base(),
+      makeSpec('mid', { needs: [needs('kb', { restart: true })] }),
+      makeSpec('app', { needs: [needs('mid')] }),
+    ]
+    const stage = upAll(new Stage(specs), 'kb', 'mid', 'app').stop('mid', { withDependents: true })
+    stage.ended('kb').recover('kb')
+    assert.deepEqual([stage.kind('mid'), stage.kind('app')], ['running', 'stopping'])
+  })
+
   it('a need that only recovers from degraded restarts nobody', () => {
     const stage = upAll(
       new Stage([base({ probes: [makeProbe('readiness')] }), top({ restart: true })]),

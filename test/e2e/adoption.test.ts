@@ -207,7 +207,7 @@ describe('a record that does not fit the process', { concurrency: 3 }, () => {
     stranger.untouched()
   })
 
-  it('the right start time without marker and log is unknown: nothing is signalled and no second copy started', async (t) => {
+  it('the right start time without marker and log is unknown: no signal and no second copy', async (t) => {
     const mesh = meshFor(t)
     const stranger = await startStranger(t)
     const own = await runOne(mesh)

@@ -17,7 +17,7 @@ import { text } from 'node:stream/consumers'
 import { after, before, describe, it, type TestContext } from 'node:test'
 import type { Status } from '../../schemas/status.ts'
 import { createMesh, ENTRY, fixture, isAlive, kill, type TestMesh, until } from './mesh.ts'
-import { listenOnLoopback, openMesh, pidsOf, SLEEPER, writeDocument } from './run-cli.ts'
+import { freePort, listenOnLoopback, openMesh, pidsOf, SLEEPER, writeDocument } from './run-cli.ts'
 
 const LIMIT = { timeout: 120_000 }
 const a = 'command: [sleep, "1"]'
@@ -176,6 +176,15 @@ describe('a port that is taken', LIMIT, () => {
     )
     assert.equal(status.metrics, null)
     assert.equal(status.services[0]!.state, 'running')
+
+    const other = await freePort()
+    mesh.write({ one: { command: SLEEPER } }, { metrics: { port: other } })
+    assert.equal((await mesh.cli(['up'])).code, 0)
+    const moved = await mesh.status()
+    assert.equal(moved.metrics, `http://127.0.0.1:${other}/metrics`)
+    assert.deepEqual(moved.warnings, [])
+    assert.match(await (await fetch(moved.metrics)).text(), /^paios_build_info/m)
+    assert.deepEqual(pidsOf(moved), pidsOf(status))
   })
 })
 

@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { get } from 'node:http'
 import { join, resolve } from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -82,11 +90,15 @@ describe('the first `paios up` on a machine with nothing on it', LIMIT, () => {
 
   it('with --dry-run shows the document that it would write, and writes nothing', async (t) => {
     const mesh = openMesh(t)
-    const { code, stdout } = await mesh.cli(['up', '--dry-run'], { HOME: mesh.home, PATH: BARE_PATH })
+    const home = join(mesh.home, 'none')
+    const { code, stdout } = await mesh.cli(['--home', home, 'up', '--dry-run'], {
+      HOME: mesh.home,
+      PATH: BARE_PATH,
+    })
     assert.equal(code, 0)
     assert.match(stdout, /preset: mcp-stdio/)
     assert.match(stdout, /^start: .*memory/m)
-    assert.deepEqual(readdirSync(mesh.home), [])
+    assert.equal(existsSync(home), false)
   })
 
   it('does so in ~/.paios, 0700, where PAIOS_HOME is not set', async (t) => {

@@ -245,7 +245,7 @@ describe('the OpenClaw gateway under a supervisor', { timeout: 900_000 }, () => 
     assert.ok(!events.some((event) => event.kind === 'killed'))
     assert.match(own.log(), /received SIGTERM; shutting down[\s\S]*drain settled[\s\S]*completed cleanly/)
     assert.deepEqual(tree.filter(isAlive), [])
-    assert.deepEqual(own.mesh.processes(), [])
+    await until('supervisor and keeper are gone', () => own.mesh.processes().length === 0)
     const locks = join(own.gw.stateDir, 'tmp')
     const held = readdirSync(locks, { recursive: true, encoding: 'utf8' }).filter((name) =>
       name.endsWith('.lock'),

@@ -42,7 +42,7 @@ export type TestMesh = {
   cli(args: readonly string[], env?: Readonly<Record<string, string>>): Promise<Ended>
   status(): Promise<Status>
   service(name: string): Promise<ServiceStatus>
-  /** Polls the socket until the predicate holds; while nothing answers it goes on. Rejects after 60 s with what was seen last. */
+  /** Polls the socket, also while nothing answers, until the predicate holds. Rejects after 60 s with the last status. */
   until(what: string, holds: (status: Status) => boolean): Promise<Status>
   /** The same for one service. */
   untilService(name: string, what: string, holds: (service: ServiceStatus) => boolean): Promise<ServiceStatus>

@@ -1,4 +1,4 @@
-/** Stopping and handing over on real processes: deadlines, descendants, dependents, and supervisors that end or stall. */
+/** Stopping and handing over on real processes: deadlines, descendants, dependents, supervisors that end or stall. */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { describe, it, type TestContext } from 'node:test'

@@ -51,6 +51,17 @@ function crash(world: World): string {
   return `${proc.service}: exits with ${code ?? 'SIGSEGV'}`
 }
 
+/** An operator sees the trouble and acts on it, most likely while the service waits for its next start. */
+function interveneIn(world: World, name: string): void {
+  const { dice } = world
+  const command = dice.pick([
+    { kind: 'start', name },
+    { kind: 'stop', name, forMs: null, withDependents: true, now: false },
+    { kind: 'stop', name, forMs: 60_000, withDependents: true, now: dice.chance(0.5) },
+  ] as const)
+  world.later(dice.duration(500, 5 * MINUTE), () => world.ask(command))
+}
+
 function crashLoop(world: World): string {
   const name = anyService(world)
   const found = world.trouble(name)
@@ -65,6 +76,7 @@ function crashLoop(world: World): string {
   found.crashUntil = world.at + world.dice.duration(5_000, 2 * HOUR)
   for (const proc of leaders(world))
     if (proc.service === name) world.answers.exit(proc, found.crashCode, null)
+  if (world.dice.chance(0.5)) interveneIn(world, name)
   return `${name}: crash loop with ${found.crashCode}`
 }
 

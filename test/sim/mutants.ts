@@ -1,5 +1,5 @@
 /** Copies of the core with one planted bug each: the checkers are only worth what they catch. */
-import { cpSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -76,5 +76,7 @@ export async function loadMutant({ bug, file, from, to }: Mutant): Promise<Core>
   const text = readFileSync(path, 'utf8')
   if (!text.includes(from)) throw new Error(`${file} does not hold the text that "${bug}" replaces`)
   writeFileSync(path, text.replace(from, to))
-  return (await import(pathToFileURL(join(folder, 'step.ts')).href)) as Core
+  const core = (await import(pathToFileURL(join(folder, 'step.ts')).href)) as Core
+  rmSync(folder, { recursive: true })
+  return core
 }

@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { describe, it, type TestContext } from 'node:test'
+import { ensureHome, type Home, homeAt } from '../../supervisor/shell/home.ts'
+import { readHolder, takeLock } from '../../supervisor/shell/lock.ts'
+
+const LOCK = resolve(import.meta.dirname, '../../supervisor/shell/lock.ts')
+const HOME = resolve(import.meta.dirname, '../../supervisor/shell/home.ts')
+
+function openHome(t: TestContext): Home {
+  const root = mkdtempSync('/tmp/pl-')
+  t.after(() => rmSync(root, { recursive: true }))
+  const home = homeAt(root)
+  ensureHome(home)
+  return home
+}
+
+/** Another process that holds the lock of a home until it is killed. */
+async function holdElsewhere(t: TestContext, home: Home) {
+  const script = `
+    const { takeLock } = await import(${JSON.stringify(LOCK)})
+    const { homeAt } = await import(${JSON.stringify(HOME)})
+    takeLock(homeAt(${JSON.stringify(home.root)}), '1.0.0')
+    console.log('held')
+    setInterval(() => {}, 1000)`
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const ended = once(child, 'exit')
+  t.after(() => child.kill('SIGKILL'))
+  await once(child.stdout, 'data')
+  return {
+    pid: child.pid!,
+    async kill() {
+      child.kill('SIGKILL')
+      await ended
+    },
+  }
+}
+
+describe('the lock of a home', () => {
+  it('is refused to a second process, with the pid of the first, and free after its kill -9', async (t) => {
+    const home = openHome(t)
+    const other = await holdElsewhere(t, home)
+    assert.throws(() => takeLock(home, '1.0.0'), {
+      code: 'supervisor-running',
+      exitCode: 5,
+      message: `a supervisor with pid ${other.pid} already runs for ${home.root}: see \`paios status\``,
+    })
+    await other.kill()
+    assert.equal(readHolder(home), other.pid, 'the note is as stale as it may be')
+    takeLock(home, '1.0.0').release()
+  })
+
+  it('tells people who holds it in a file of the owner alone, whose first member is the pid', (t) => {
+    const home = openHome(t)
+    const lock = takeLock(home, '1.2.3')
+    const text = readFileSync(home.lockInfo, 'utf8')
+    assert.ok(text.startsWith(`{"pid":${process.pid},`), text)
+    assert.equal((JSON.parse(text) as { version: string }).version, '1.2.3')
+    lock.release()
+    assert.equal(readHolder(home), null)
+  })
+
+  it('is refused without a name where the note cannot be read', async (t) => {
+    const home = openHome(t)
+    await holdElsewhere(t, home)
+    writeFileSync(home.lockInfo, 'no JSON')
+    assert.throws(() => takeLock(home, '1.0.0'), { message: /^another supervisor already runs for / })
+  })
+})
