@@ -15,6 +15,17 @@ export function obey(scope: Scope, changes: Changes, request: number, command: C
   }
   if (scope.mesh.wanted === 'down')
     return refuse(scope, request, 'the mesh is going down; start it again with `paios up`')
+  const unsure =
+    command.kind === 'stop'
+      ? []
+      : names.filter((name) => scope.mesh.children.get(name)?.state.kind === 'unknown')
+  if (unsure.length > 0) {
+    return refuse(
+      scope,
+      request,
+      `${unsure.join(', ')}: nobody can tell whether its process still runs; look at it, end it, then ask again`,
+    )
+  }
   if (command.kind === 'start') return start(scope, changes, request, names)
   if (command.kind === 'stop') return stop(scope, changes, request, names, command)
   return restart(scope, changes, request, names, command)

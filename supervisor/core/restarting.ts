@@ -6,6 +6,8 @@ import { arm, draw, enter, isWanted, record, type Scope } from './scope.ts'
 import { tryStart } from './starting.ts'
 import type { Child, Counters, StartCause } from './state.ts'
 
+/** An end that comes sooner after first ready is no plan, whatever its exit says: it would be a loop without a brake. */
+const PLANNED_MS = 1_000
 /** Restarts are shown for a week. */
 const WEEK_MS = 604_800_000
 
@@ -30,7 +32,7 @@ type Ended = Extract<Child['state'], { kind: 'sweeping' }>
 /** Restart type, exit class, budget and backoff decide what follows an end that nobody asked for. */
 function decideRestart(child: Child, scope: Scope, { ending, cause, lifeMs }: Ended): Child {
   const { restart } = child.spec
-  if (ending.class === 'planned') return tryStart(child, scope, 'config')
+  if (ending.class === 'planned' && lifeMs >= PLANNED_MS) return tryStart(child, scope, 'config')
   if (ending.class === 'success' && restart !== 'permanent') return rest(child, scope, 'completed', null)
   if (restart === 'temporary') return rest(child, scope, 'ended', ending.reason)
   if (ending.class === 'fatal') return blockFatal(child, scope, ending.reason)

@@ -10,7 +10,7 @@ import type { Effect } from './effect.ts'
 import type { Event, Fact } from './event.ts'
 import { obey } from './operator.ts'
 import type { RandomState } from './random.ts'
-import type { Scope } from './scope.ts'
+import { arm, type Scope } from './scope.ts'
 import type { Child, Mesh } from './state.ts'
 import { type Changes, dependentsOf, hasProcess, put, startOrder, tell } from './tree.ts'
 
@@ -60,12 +60,21 @@ function apply(scope: Scope, changes: Changes, fact: Fact): void {
     case 'noted':
       return recordMesh(scope, fact.event, fact.text, {})
     case 'host-woke':
-      return wake(scope, fact.gapMs)
+      return wake(scope, changes, fact.gapMs)
   }
 }
 
-function wake(scope: Scope, gapMs: number): void {
+function wake(scope: Scope, changes: Changes, gapMs: number): void {
   scope.mesh.graceUntil = scope.at + GRACE_MS
+  // A timed stop ends by the clock on the wall, which a gap does not stop.
+  for (const child of scope.mesh.children.values()) {
+    if (child.desired.kind !== 'stopped' || child.desired.until === null) continue
+    put(
+      scope.mesh,
+      changes,
+      arm(child, scope, 'unstop', scope.at + Math.max(0, child.desired.until - scope.wall)),
+    )
+  }
   recordMesh(
     scope,
     'gap',

@@ -149,6 +149,7 @@ async function sendEvents(
   reply.hijack()
   const { raw } = reply
   raw.writeHead(200, { 'content-type': 'application/x-ndjson' })
+  raw.flushHeaders()
   // With none asked for, what was there before counts as seen.
   const newest = asked.limit === 0 ? control.events({ ...asked, limit: 1 }).at(-1)?.id : undefined
   let after = newest ?? asked.after

@@ -57,6 +57,23 @@ describe('commands', () => {
     assert.deepEqual(plain().up('a').stop('a').ended('a', 0).child('a').timers, {})
   })
 
+  it('a stop for a time ends by the clock on the wall, which sleep does not stop', () => {
+    const stage = plain()
+      .up('a')
+      .stop('a', { forMs: 2 * HOUR })
+      .ended('a', 0)
+    stage.wall += HOUR
+    stage.fact({ kind: 'host-woke', gapMs: HOUR })
+    assert.equal((stage.child('a').timers.unstop?.at ?? 0) - stage.at, HOUR)
+  })
+
+  it('a start or restart of what cannot be identified is refused with the reason', () => {
+    const stage = plain().up('a').crash().identified('a', 'unknown')
+    for (const refused of [stage.start('a'), stage.restart('a')]) {
+      assert.match(refused.done('refuse')[0]?.message ?? '', /nobody can tell/)
+    }
+  })
+
   it('a stop for good replaces a stop for a time, and a start ends both', () => {
     const stage = plain().up('a').stop('a', { forMs: HOUR }).stop('a').ended('a', 0)
     assert.equal(stage.child('a').timers.unstop, undefined)

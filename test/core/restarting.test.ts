@@ -54,9 +54,15 @@ describe('restart', () => {
 
   it('a planned end costs neither delay nor budget', () => {
     const stage = plain({ intensity: { max: 1, within: 600_000 } }).up('a')
-    for (let i = 0; i < 20; i++) stage.ended('a', CODES.planned).up('a')
+    for (let i = 0; i < 20; i++) stage.pass(1_000).ended('a', CODES.planned).up('a')
     assert.deepEqual(stage.child('a').counters.ends, [])
     assert.equal(stage.child('a').counters.n, 0)
+  })
+
+  it('a planned end right after the start is a failure, so that it cannot become a loop without a brake', () => {
+    const stage = plain({ intensity: { max: 3, within: 600_000 } }).up('a')
+    for (let i = 0; i < 3; i++) stage.ended('a', CODES.planned).recover('a')
+    assert.equal(stage.ended('a', CODES.planned).kind('a'), 'failed')
   })
 
   it('an operator restart costs neither', () => {

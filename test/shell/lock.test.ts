@@ -23,7 +23,7 @@ async function holdElsewhere(t: TestContext, home: Home) {
   const script = `
     const { takeLock } = await import(${JSON.stringify(LOCK)})
     const { homeAt } = await import(${JSON.stringify(HOME)})
-    takeLock(homeAt(${JSON.stringify(home.root)}), '1.0.0')
+    globalThis.lock = takeLock(homeAt(${JSON.stringify(home.root)}), '1.0.0')
     console.log('held')
     setInterval(() => {}, 1000)`
   const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
