@@ -78,6 +78,8 @@ async function readBody(response: IncomingMessage): Promise<string> {
 
 /** Undefined where the body is not JSON: then no path finds anything. */
 function parseJson(text: string): unknown {
+  // An exception for each check of a plain "ok" would cost more than the rest of the judgement.
+  if (!/^\s*[[{"\dtfn-]/.test(text)) return undefined
   try {
     return JSON.parse(text)
   } catch {

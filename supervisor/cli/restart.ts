@@ -7,7 +7,8 @@ export const command: Command = {
   usage: 'restart NAME [--now]',
   about:
     'Stops a service, or every service of a group, by its own stop steps and starts it again; this takes nothing\n' +
-    'from its restart budget. Refused where its preflights say that it could not start. Exits 1 if it does not run then.',
+    'from its restart budget. Refused where its preflights say that it could not start. Exits 1 if it does not\n' +
+    'run then.',
   flags: { now: { value: null, help: 'cut the drain: SIGKILL at once' } },
   operands: { min: 1, max: 1 },
   examples: [

@@ -49,8 +49,9 @@ export function openDescendants(
     findMembers(table, process, memory.get(service), logOf(service), list)
   return {
     scan(living) {
-      const list = table.list()
-      for (const [service, process] of living) remember(service, byParent(process, list, memory.get(service)))
+      const index = indexOf(table.list())
+      for (const [service, process] of living)
+        remember(service, byParent(process, index, memory.get(service)))
     },
     tree(service, process) {
       const entry = table.entry(process.identity.pid)
@@ -78,16 +79,31 @@ export function openDescendants(
   }
 }
 
-/** The process, what is remembered of its tree and still lives, and the descendants of all of them by parent. */
-function byParent(process: Process, list: readonly Entry[], remembered?: Remembered): Entry[] {
+/** The table by pid and by parent, made once for all services of a scan. */
+type Index = {
+  readonly byPid: ReadonlyMap<number, Entry>
+  readonly children: ReadonlyMap<number, readonly Entry[]>
+}
+
+function indexOf(list: readonly Entry[]): Index {
   const children = new Map<number, Entry[]>()
-  for (const entry of list) children.set(entry.parent, [...(children.get(entry.parent) ?? []), entry])
-  const { pid, start } = process.identity
-  const found = new Set(
-    list.filter((entry) =>
-      entry.pid === pid ? entry.start === start : remembered?.get(entry.pid) === entry.start,
-    ),
-  )
+  for (const entry of list) {
+    const siblings = children.get(entry.parent)
+    if (siblings) siblings.push(entry)
+    else children.set(entry.parent, [entry])
+  }
+  return { byPid: new Map(list.map((entry) => [entry.pid, entry])), children }
+}
+
+/** The process, what is remembered of its tree and still lives, and the descendants of all of them by parent. */
+function byParent(process: Process, { byPid, children }: Index, remembered?: Remembered): Entry[] {
+  const found = new Set<Entry>()
+  const add = (pid: number, start: string) => {
+    const entry = byPid.get(pid)
+    if (entry?.start === start) found.add(entry)
+  }
+  for (const [pid, start] of remembered ?? []) if (pid !== process.identity.pid) add(pid, start)
+  add(process.identity.pid, process.identity.start)
   // A set goes on to what is added while it is walked.
   for (const entry of found) for (const child of children.get(entry.pid) ?? []) found.add(child)
   return [...found]
@@ -108,7 +124,7 @@ function findMembers(
   if (owner.identity.boot !== table.boot) return []
   const proven = new Map<number, Entry>()
   const own = contradicts(table, owner) ? list.filter((entry) => entry.pid !== owner.identity.pid) : list
-  for (const entry of byParent(owner, own, remembered)) proven.set(entry.pid, entry)
+  for (const entry of byParent(owner, indexOf(own), remembered)) proven.set(entry.pid, entry)
   for (const entry of list) {
     if (entry.pid === process.pid || entry.pid <= 1) continue
     if (!proven.has(entry.pid)) {

@@ -9,6 +9,9 @@ import type { Home } from './home.ts'
 
 export type Lock = { release(): void }
 
+/** A database that nothing refers to is closed by the garbage collector, and the lock with it. */
+const held = new Set<Database.Database>()
+
 /** Takes the lock. Throws supervisor-running with the holder's pid. */
 export function takeLock(home: Home, version: string): Lock {
   const database = new Database(home.lock, { timeout: 0 })
@@ -21,6 +24,7 @@ export function takeLock(home: Home, version: string): Lock {
     const who = pid === null ? 'another supervisor' : `a supervisor with pid ${pid}`
     throw new PaiosError('supervisor-running', `${who} already runs for ${home.root}: see \`paios status\``)
   }
+  held.add(database)
   const info = { pid: process.pid, version, startedAt: new Date().toISOString() }
   try {
     writeFileSync(home.lockInfo, `${JSON.stringify(info)}\n`, { mode: 0o600 })
@@ -32,6 +36,7 @@ export function takeLock(home: Home, version: string): Lock {
     release() {
       rmSync(home.lockInfo, { force: true })
       database.close()
+      held.delete(database)
     },
   }
 }

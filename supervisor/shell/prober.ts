@@ -49,7 +49,6 @@ export type ProberOptions = {
 }
 
 type Runner = { stop(): void; now(): void; readonly role: ProbeRole; readonly service: string }
-export type Prober = ReturnType<typeof openProber>
 
 /** Probes are loaded with the first service that has one. */
 async function loadKinds(): Promise<Record<string, ProbeKind>> {

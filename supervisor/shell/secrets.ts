@@ -36,11 +36,16 @@ export function expandHome(path: string): string {
 
 /** Secrets of one home; `envFile` is PAIOS_HOME/env (KEY=VALUE lines, # comments). */
 export function openSecrets(envFile: string): Secrets {
-  const values = new Set<string>()
+  let values: readonly string[] = []
+  // The longest first: of a value that is part of another one the rest would stay.
+  const learn = (value: string): void => {
+    const forms = [value, JSON.stringify(value).slice(1, -1)]
+    values = [...new Set([...values, ...forms])].toSorted((a, b) => b.length - a.length)
+  }
   const read = (kind: string, what: string): string => {
     const value =
       kind === 'env' ? readEnv(envFile, what) : kind === 'file' ? readSecretFile(what) : readJson(what)
-    if (value.length >= SHORTEST) values.add(value)
+    if (value.length >= SHORTEST && !values.includes(value)) learn(value)
     return value
   }
   const resolve = (value: unknown): unknown => {

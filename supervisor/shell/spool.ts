@@ -8,11 +8,10 @@ import { closeSync, existsSync, fsyncSync, ftruncateSync, openSync, readFileSync
 const SIZE_BYTES = 4 * 1024 * 1024
 
 export type Spool = {
-  /** Adds a line; says false (and stays full) if it does not fit. */
+  /** Adds a line; says false if it does not fit. */
   append(line: string): boolean
   read(): string[]
   clear(): void
-  isFull(): boolean
   close(): void
 }
 
@@ -22,14 +21,10 @@ export function openSpool(path: string): Spool {
   const fd = openSync(path, isNew ? 'w+' : 'r+', 0o600)
   if (isNew) allocate(fd)
   let used = isNew ? 0 : endOf(readFileSync(path))
-  let full = false
   return {
     append(line) {
       const bytes = Buffer.from(`${line}\n`)
-      if (used + bytes.length >= SIZE_BYTES) {
-        full = true
-        return false
-      }
+      if (used + bytes.length >= SIZE_BYTES) return false
       writeSync(fd, bytes, 0, bytes.length, used)
       fsyncSync(fd)
       used += bytes.length
@@ -47,9 +42,7 @@ export function openSpool(path: string): Spool {
       writeSync(fd, Buffer.alloc(Math.max(used, 1)), 0, Math.max(used, 1), 0)
       fsyncSync(fd)
       used = 0
-      full = false
     },
-    isFull: () => full,
     close: () => closeSync(fd),
   }
 }

@@ -264,7 +264,7 @@ describe('more than one', LIMIT, () => {
 })
 
 describe('a home that cannot be', LIMIT, () => {
-  it('a path through a file, and one on a file system that takes nothing: exit 1 and what to set', async (t) => {
+  it('a path through a file, or where nothing can be made: exit 1 and what to set', async (t) => {
     const mesh = openMesh(t)
     writeFileSync(join(mesh.home, 'file'), '')
     for (const home of [join(mesh.home, 'file'), join(mesh.home, 'file', 'below'), '/proc/paios']) {
@@ -275,7 +275,7 @@ describe('a home that cannot be', LIMIT, () => {
     }
   })
 
-  it('a socket path that is too long: exit 1 and the setting that shortens it, before anything is made', async (t) => {
+  it('a socket path that is too long: exit 1 and what shortens it, before anything is made', async (t) => {
     const mesh = openMesh(t)
     const home = join(mesh.home, 'x'.repeat(100))
     for (const command of ['up', 'status']) {
@@ -325,7 +325,7 @@ describe('programs that cannot be run', LIMIT, () => {
     assert.equal(start.code, 0, start.stdout)
   })
 
-  it('one that ends at once is tried again and then failed, with its exit code, its budget, and what to type', async (t) => {
+  it('one that ends at once is tried again, then failed, with its exit code and what to type', async (t) => {
     const mesh = openMesh(t)
     mesh.write({
       brief: { command: fixture('exit-at-once.sh', '7'), intensity: { max: 2, within: '10m' } },

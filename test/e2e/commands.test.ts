@@ -63,7 +63,7 @@ describe('every command', LIMIT, () => {
     }
   })
 
-  it('schema prints a JSON Schema, version both versions, completion a script that the shell accepts', async () => {
+  it('schema prints a JSON Schema, version the versions, completion a script that bash accepts', async () => {
     const schema = JSON.parse((await mesh.cli(['schema'])).stdout) as { properties: Record<string, unknown> }
     assert.ok('services' in schema.properties)
     const version = JSON.parse((await mesh.cli(['version', '--json'])).stdout) as Record<string, unknown>
@@ -76,7 +76,7 @@ describe('every command', LIMIT, () => {
 })
 
 describe('up on a mesh that runs', LIMIT, () => {
-  it('leaves what is unchanged, restarts what changed once, stops what is gone, starts what is new', async (t) => {
+  it('leaves the unchanged, restarts the changed once, stops what is gone, starts what is new', async (t) => {
     const mesh = openMesh(t)
     const same = { command: SLEEPER }
     mesh.write({ same, changed: { command: SLEEPER }, gone: { command: SLEEPER } })
@@ -158,7 +158,7 @@ describe('down, and up again', LIMIT, () => {
     )
   })
 
-  it("an operator's stop outlives down and up, and the kill of the supervisor; up names it and ends with 0", async (t) => {
+  it("an operator's stop outlives down, up and a killed supervisor; up names it and ends with 0", async (t) => {
     const mesh = openMesh(t)
     mesh.write({ one: { command: SLEEPER }, two: { command: SLEEPER } })
     await mesh.cli(['up'])
@@ -294,7 +294,7 @@ describe('commands on a mesh that runs', LIMIT, () => {
     assert.equal((await mesh.cli(['events', '--why', 'x'])).code, 2)
   })
 
-  it('check shows what each program resolves to, and that a secret is missing, never one that is there', async (t) => {
+  it('check shows what programs resolve to and which secrets are missing, never a value', async (t) => {
     const own = openMesh(t)
     writeFileSync(join(own.home, 'env'), 'PRESENT=do-not-show-this\n', { mode: 0o600 })
     own.write({ one: { command: ['sh'], env: { A: '${env:PRESENT}', B: '${file:/nowhere/secret}' } } })

@@ -51,7 +51,7 @@ const BARE_PATH = '/usr/bin:/bin'
 const up = (mesh: TestMesh) => mesh.cli(['up'], { HOME: mesh.home, PATH: BARE_PATH })
 
 describe('the first `paios up` on a machine with nothing on it', LIMIT, () => {
-  it('writes a commented document, runs the MCP server that comes with it, and shows the gateway as absent', async (t) => {
+  it('writes a commented document, runs the MCP server that comes along, shows the gateway as absent', async (t) => {
     const mesh = openMesh(t)
     const first = await up(mesh)
     assert.equal(first.code, 0, first.stderr)

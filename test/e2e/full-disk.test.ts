@@ -38,7 +38,7 @@ async function crash(mesh: TestMesh, name: string): Promise<void> {
 }
 
 describe('a full disk', { skip, timeout: 120_000 }, () => {
-  it('leaves everything running, replaces what dies, says so in status, and is caught up when there is room', async (t) => {
+  it('leaves all running, replaces what dies, says so, and is caught up when there is room', async (t) => {
     const mesh = openMeshOnDisk(t, 8)
     mesh.write({ a: { command: SLEEPER }, b: { command: SLEEPER } })
     assert.equal((await mesh.cli(['up'])).code, 0)
