@@ -30,7 +30,9 @@ function lifeAfter(path: string, offset: number): Life | null {
   }
 }
 
-/** Waits until every log has a life after its offset; looks every `everyMs`, which does not blur the figures. */
+/**
+ * Waits until every log has a life after its offset; looks every `everyMs`, which does not blur the figures.
+ */
 export async function awaitLives(
   paths: readonly string[],
   offsets: ReadonlyMap<string, number>,

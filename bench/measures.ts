@@ -25,7 +25,10 @@ export type Bench = {
 }
 
 const NO_PROBES = { probePort: null, metricsPort: null } as const
-/** A life counts as stable after 10 s; the supervisor may have seen the start a little later than the child did. */
+/**
+ * A life counts as stable after 10 s; the supervisor may have seen the start a little later than the child
+ * did.
+ */
 const STABLE_MS = 11_500
 
 function add({ samples }: Bench, measure: string, peer: string, value: number): void {
@@ -35,7 +38,9 @@ function add({ samples }: Bench, measure: string, peer: string, value: number): 
 
 const logsOf = (peer: Peer, count: number) => Array.from({ length: count }, (_, index) => peer.logPath(index))
 
-/** Starts a mesh and waits for every child; gives the milliseconds from the command to the last first line. */
+/**
+ * Starts a mesh and waits for every child; gives the milliseconds from the command to the last first line.
+ */
 async function bringUp(peer: Peer, mesh: Mesh): Promise<{ ms: number; pids: number[] }> {
   const paths = logsOf(peer, mesh.count)
   removeLogs(paths)

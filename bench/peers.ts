@@ -4,7 +4,9 @@ import { existsSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from
 import { dirname, join } from 'node:path'
 import { kill, mustRun, parentOf, pause, run } from './processes.ts'
 
-/** What is to be run: `count` children of one command, or a single one; `probePort` gives each an HTTP probe. */
+/**
+ * What is to be run: `count` children of one command, or a single one; `probePort` gives each an HTTP probe.
+ */
 export type Mesh = {
   readonly count: number
   readonly command: readonly string[]
@@ -153,7 +155,9 @@ export function openPm2(folder: string, node: string, packageRoot: string): Peer
 
 const PM2_VERSION = '7.0.4'
 
-/** Installs pm2 into a cache outside the tree, by the npm that belongs to this machine, under the pinned Node. */
+/**
+ * Installs pm2 into a cache outside the tree, by the npm that belongs to this machine, under the pinned Node.
+ */
 export async function installPm2(cache: string, node: string): Promise<string> {
   const found = join(cache, 'node_modules', 'pm2')
   if (existsSync(join(found, 'package.json'))) return found

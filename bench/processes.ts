@@ -38,7 +38,10 @@ export function pssBytes(pids: readonly number[]): number {
   return kib * 1024
 }
 
-/** CPU time that these processes have used so far, in milliseconds: the scheduler's own nanoseconds of each thread. */
+/**
+ * CPU time that these processes have used so far, in milliseconds: the scheduler's own nanoseconds of each
+ * thread.
+ */
 export function cpuMs(pids: readonly number[]): number {
   let ns = 0
   for (const pid of pids) {

@@ -1,7 +1,7 @@
 /**
  * `npm run bench`: paios, a minimal Node supervisor and pm2 side by side, and the bars that paios must meet.
- * `-- --json FILE` writes every sample, `-- --only restart,up,down,status,footprint,logs` measures less, `-- --quick`
- * takes fewer samples. Exit code 1 if a bar is missed. Linux only, since it reads /proc.
+ * `-- --json FILE` writes every sample, `-- --only restart,up,down,status,footprint,logs` measures less, `--
+ * --quick` takes fewer samples. Exit code 1 if a bar is missed. Linux only, since it reads /proc.
  */
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, loadavg, release, tmpdir, totalmem } from 'node:os'
@@ -54,7 +54,9 @@ function openPeers(root: string, pm2: string | null, nodeOf: (name: string) => s
   return pm2 === null ? peers : [...peers, openPm2(root, nodeOf('pm2'), pm2)]
 }
 
-/** PSS shares out the pages of Node's binary among all that run it, so here each peer runs a copy of its own. */
+/**
+ * PSS shares out the pages of Node's binary among all that run it, so here each peer runs a copy of its own.
+ */
 function ownNode(name: string): string {
   const copy = join(folder, `node-${name}`)
   copyFileSync(process.execPath, copy)

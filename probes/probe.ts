@@ -15,7 +15,9 @@ export type ProbeResult =
   | { readonly kind: 'fail'; readonly reason: string; readonly progress: boolean }
   | { readonly kind: 'unknown'; readonly reason: string }
 
-/** The result of a program that a probe ran: exit code or signal name, and both outputs (at most 4 MiB each). */
+/**
+ * The result of a program that a probe ran: exit code or signal name, and both outputs (at most 4 MiB each).
+ */
 export type RunResult = {
   readonly code: number | null
   readonly signal: string | null
@@ -48,7 +50,9 @@ export type ProbeTarget = {
   tree(): Promise<readonly number[]>
   /** One JSON-RPC exchange over the pipes that the supervisor owns; absent where it owns none. */
   readonly request?: (message: { method: string; params?: unknown }, signal: AbortSignal) => Promise<unknown>
-  /** Runs a program with the service's declared environment: own group, killed whole when the signal aborts. */
+  /**
+   * Runs a program with the service's declared environment: own group, killed whole when the signal aborts.
+   */
   run(argv: readonly string[], options: RunOptions): Promise<RunResult>
 }
 

@@ -1,7 +1,7 @@
 /**
  * The service spec: everything the supervisor needs to know of one service, as plain data. Presets produce it
- * from a few settings, a document may override its common fields, and the core obeys it. Durations are written
- * `10s` and seen as milliseconds; the numbers' reasons are in docs/design notes and the presets.
+ * from a few settings, a document may override its common fields, and the core obeys it. Durations are
+ * written `10s` and seen as milliseconds; the numbers' reasons are in docs/design notes and the presets.
  */
 import { z } from 'zod'
 import { probeKinds } from '../probes/index.ts'
@@ -12,7 +12,10 @@ export const serviceName = z
   .string()
   .regex(/^[a-z0-9][a-z0-9_-]{0,39}$/, 'expected lower-case letters, digits, - and _ (at most 40)')
 
-/** When a probe runs and how many results in a row count (kubelet's rules: failure 3, success 1, period 10 s, timeout 3 s). */
+/**
+ * When a probe runs and how many results in a row count (kubelet's rules: failure 3, success 1, period 10 s,
+ * timeout 3 s).
+ */
 const schedule = {
   name: z.string().min(1).max(40).optional(),
   role: z.enum(['preflight', 'startup', 'readiness', 'liveness']),
@@ -32,7 +35,10 @@ const options = Object.values(probeKinds).map((kind) =>
   z.strictObject({ kind: z.literal(kind.id), ...kind.shape, ...schedule }),
 ) as unknown as [ProbeOption, ...ProbeOption[]]
 
-/** One probe: its kind's settings and its schedule, flat. A preflight with `every` is repeated while the service runs: its failure is a standing warning that forbids planned restarts. */
+/**
+ * One probe: its kind's settings and its schedule, flat. A preflight with `every` is repeated while the
+ * service runs: its failure is a standing warning that forbids planned restarts.
+ */
 export const probeSpec = z.discriminatedUnion('kind', options)
 
 const signalName = z.enum(['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2', 'SIGKILL'])
@@ -50,7 +56,10 @@ export const stopStep = z.discriminatedUnion('step', [
   z.strictObject({ step: z.literal('wait-log'), pattern, for: duration }),
 ])
 
-/** What an exit means. First match wins; `log` is matched on the last 64 KiB that this life wrote; `$1` in `reason` is its group. */
+/**
+ * What an exit means. First match wins; `log` is matched on the last 64 KiB that this life wrote; `$1` in
+ * `reason` is its group.
+ */
 export const exitSignature = z.strictObject({
   code: z.int().min(0).max(255).optional(),
   signal: z.string().optional(),
@@ -97,7 +106,9 @@ export const commonFields = {
   startTimeout: duration.optional(),
 } as const
 
-/** The full spec. `command: null` is a service that another owns: it is probed and never started or signalled. */
+/**
+ * The full spec. `command: null` is a service that another owns: it is probed and never started or signalled.
+ */
 export const serviceSpec = z.strictObject({
   name: serviceName,
   preset: z.string(),

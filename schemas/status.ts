@@ -31,7 +31,10 @@ export const probeStatus = z.strictObject({
   threshold: z.int(),
 })
 
-/** One service. `restarts` counts unplanned restarts of all time; `reason` says why it is not well, `next` what to type. */
+/**
+ * One service. `restarts` counts unplanned restarts of all time; `reason` says why it is not well, `next`
+ * what to type.
+ */
 export const serviceStatus = z.strictObject({
   name: z.string(),
   preset: z.string(),

@@ -91,7 +91,8 @@ function preflights(chosen: Settings, { stateDir, configPath }: Located): Probes
         { path: 'gateway.auth.mode', equals: 'token', message: 'must be "token", or clients are refused' },
         tokenRequirement(chosen),
       ],
-      // Repeated while it runs: the only sign that the next start would fail. A change of the file is seen at once.
+      // Repeated while it runs: the only sign that the next start would fail. A change of the file is seen at
+      // once.
       every: '5m',
       timeout: '30s',
       failureThreshold: 1,
@@ -111,7 +112,9 @@ function preflights(chosen: Settings, { stateDir, configPath }: Located): Probes
   ]
 }
 
-/** The start as the gateway tells it: refused for 4 to 7 s, 503 `starting` for 2 to 4 s, then 200 `started`. */
+/**
+ * The start as the gateway tells it: refused for 4 to 7 s, 503 `starting` for 2 to 4 s, then 200 `started`.
+ */
 function startup({ port }: Settings): Probes {
   return [
     {
@@ -129,7 +132,9 @@ function startup({ port }: Settings): Probes {
   ]
 }
 
-/** What an observed gateway gets too. Any unknown path answers 200 with a page, so type and body are checked. */
+/**
+ * What an observed gateway gets too. Any unknown path answers 200 with a page, so type and body are checked.
+ */
 function health({ port, token }: Settings, { configPath }: Located): Probes {
   const json = { port, contentType: 'application/json' }
   return [
@@ -174,11 +179,11 @@ function health({ port, token }: Settings, { configPath }: Located): Probes {
 }
 
 /**
- * The lines that are the only outside sign of a locked database or a full disk while HTTP stays green. An idle
- * gateway writes one at least once a minute (its own health round), and nothing once it is over, so the failure
- * ends two minutes after the last one.
- * `config reload skipped` is not looked for: a file that is put back as it was leaves no line that would end
- * the warning, and the repeated config check sees the file itself.
+ * The lines that are the only outside sign of a locked database or a full disk while HTTP stays green. An
+ * idle gateway writes one at least once a minute (its own health round), and nothing once it is over, so the
+ * failure ends two minutes after the last one. `config reload skipped` is not looked for: a file that is put
+ * back as it was leaves no line that would end the warning, and the repeated config check sees the file
+ * itself.
  */
 const silentFailures: Probes = [
   {
@@ -206,7 +211,8 @@ const silentFailures: Probes = [
 /**
  * Children get a declared environment only, so launchd's and systemd's markers, by which OpenClaw would think
  * that it belongs to them, never reach it. OPENCLAW_NO_RESPAWN is left out on purpose: with it the gateway
- * restarts inside its own process even under an external supervisor, unseen and with its memory still growing.
+ * restarts inside its own process even under an external supervisor, unseen and with its memory still
+ * growing.
  */
 function environment({ stateDir, configPath, token }: Settings, located: Located): Record<string, string> {
   return {
@@ -220,8 +226,8 @@ function environment({ stateDir, configPath, token }: Settings, located: Located
 
 /**
  * An idle gateway leaves in 0.3 to 1.2 s. With work in flight it would drain for 315 s, and it was seen to
- * hang for 325 s after its drain had settled; once settled, nothing of the user's is lost by SIGKILL. A second
- * SIGTERM is ignored. A hung one writes no line at all, which is what the first wait is for.
+ * hang for 325 s after its drain had settled; once settled, nothing of the user's is lost by SIGKILL. A
+ * second SIGTERM is ignored. A hung one writes no line at all, which is what the first wait is for.
  */
 const stopSteps = (drainGraceMs: number): ServiceSpecInput['stop'] => [
   { step: 'signal', signal: 'SIGTERM', to: 'process' },

@@ -1,4 +1,6 @@
-/** The mesh as declared: where it comes from, what an `up` would change, and whether the file has moved on. */
+/**
+ * The mesh as declared: where it comes from, what an `up` would change, and whether the file has moved on.
+ */
 import { createHash } from 'node:crypto'
 import { readFileSync, rmSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
@@ -47,8 +49,8 @@ export async function readDeclared(home: Home): Promise<Declared> {
 }
 
 /**
- * The mesh to run at a start: what `up` has just handed over; else, after a crash, the one that was in force (an
- * edit is applied by `up` alone); else the document. With an invalid document the last valid one runs.
+ * The mesh to run at a start: what `up` has just handed over; else, after a crash, the one that was in force
+ * (an edit is applied by `up` alone); else the document. With an invalid document the last valid one runs.
  */
 export async function loadDeclared(home: Home, journal: Journal, isFresh: boolean): Promise<Declared> {
   const handed = takeHandOver(home)
@@ -64,7 +66,10 @@ export async function loadDeclared(home: Home, journal: Journal, isFresh: boolea
   }
 }
 
-/** run/boot.json: a document that `up` has validated a moment ago. It is used once, and only for the same bytes. */
+/**
+ * run/boot.json: a document that `up` has validated a moment ago. It is used once, and only for the same
+ * bytes.
+ */
 function takeHandOver(home: Home): Declared['mesh'] | null {
   try {
     const { documentHash, mesh } = JSON.parse(readFileSync(home.boot, 'utf8')) as {

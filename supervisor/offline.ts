@@ -66,7 +66,10 @@ export function readOffline(home: Home): Status {
   }
 }
 
-/** Adopts what lives, stops it in order, and records the mesh as down. Returns 0, or 1 if something would not end. */
+/**
+ * Adopts what lives, stops it in order, and records the mesh as down. Returns 0, or 1 if something would not
+ * end.
+ */
 export async function downOffline(home: Home): Promise<number> {
   const secrets = openSecrets(home.env)
   const logger = createLogger(home.logs, secrets.redact)

@@ -10,7 +10,9 @@ import { fileError, PaiosError } from '../errors.ts'
 import { isListening } from './client.ts'
 
 const SOCKET_POLL_MS = 15
-/** A supervisor listens within half a second; a slow disk, or a journal to recover, may take it far longer. */
+/**
+ * A supervisor listens within half a second; a slow disk, or a journal to recover, may take it far longer.
+ */
 const SOCKET_LIMIT_MS = 30_000
 /** How long the supervisor that holds the lock may take to answer. */
 const OTHER_LIMIT_MS = 5_000
@@ -19,7 +21,9 @@ const HELD_BY_OTHER = 'another supervisor holds the lock of this home'
 /** What keeper.sh writes when the supervisor has crashed, before it tries again. */
 const KEEPER_CRASH = 'supervisor ended with code'
 
-/** The mesh as `up` validated it, which the supervisor takes from `run/boot.json` instead of parsing again. */
+/**
+ * The mesh as `up` validated it, which the supervisor takes from `run/boot.json` instead of parsing again.
+ */
 type BootMesh = { readonly documentHash: string; readonly mesh: unknown }
 
 /** Makes the home and its folders, each 0700; what exists is left as it is. Throws PaiosError. */
@@ -35,8 +39,9 @@ export function exposedHome(home: string): string | null {
 }
 
 /**
- * Starts the keeper, which starts the supervisor, and resolves when the control socket answers. Throws PaiosError
- * with what the supervisor wrote if it fails; the keeper is ended then, so that nothing goes on trying unseen.
+ * Starts the keeper, which starts the supervisor, and resolves when the control socket answers. Throws
+ * PaiosError with what the supervisor wrote if it fails; the keeper is ended then, so that nothing goes on
+ * trying unseen.
  */
 export async function bootSupervisor(home: string, entry: string, boot: BootMesh): Promise<void> {
   const logs = join(home, 'logs', 'supervisor')

@@ -7,7 +7,10 @@ import type { Command, Invocation } from './command.ts'
 import { checkDocument, documentPath, validMesh } from './document.ts'
 import { paint, plain } from './render.ts'
 
-/** Presets whose program may be run for its version: it starts no login, writes no database and ends by itself. */
+/**
+ * Presets whose program may be run for its version: it starts no login, writes no database and ends by
+ * itself.
+ */
 const SAFE_VERSION: ReadonlySet<string> = new Set(['openclaw-gateway'])
 const VERSION_LIMIT_MS = 15_000
 

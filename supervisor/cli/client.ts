@@ -17,8 +17,8 @@ export function socketPath(home: string): string {
 }
 
 /**
- * One request. Resolves with any answer, of whatever status. Throws PaiosError `no-supervisor` if nothing listens
- * or if the supervisor ended before the whole answer had come.
+ * One request. Resolves with any answer, of whatever status. Throws PaiosError `no-supervisor` if nothing
+ * listens or if the supervisor ended before the whole answer had come.
  */
 export async function request(
   home: string,
@@ -36,8 +36,8 @@ export async function request(
 }
 
 /**
- * One request whose answer is JSON. Throws PaiosError with the supervisor's own code and message for an answer
- * that is no success, besides what `request` throws.
+ * One request whose answer is JSON. Throws PaiosError with the supervisor's own code and message for an
+ * answer that is no success, besides what `request` throws.
  */
 export async function call<T>(
   home: string,
@@ -70,8 +70,8 @@ function isErrorCode(code: string | undefined): code is ErrorCode {
 }
 
 /**
- * Reads an answer of NDJSON line by line while it comes. Resolves when the supervisor ends it, or when `signal`
- * aborts. Throws like `call`.
+ * Reads an answer of NDJSON line by line while it comes. Resolves when the supervisor ends it, or when
+ * `signal` aborts. Throws like `call`.
  */
 export async function follow(
   home: string,

@@ -1,6 +1,6 @@
 /**
- * What a command of `paios` is, and how its words are parsed. A command declares its flags as data, so that help,
- * completion and the nearest-name hints are made from the same declaration as the parser.
+ * What a command of `paios` is, and how its words are parsed. A command declares its flags as data, so that
+ * help, completion and the nearest-name hints are made from the same declaration as the parser.
  */
 import { parseArgs } from 'node:util'
 import { nearest, PaiosError } from '../errors.ts'
@@ -62,7 +62,10 @@ export type Words = {
   readonly operands: readonly string[]
 }
 
-/** Parses a command's words. Throws PaiosError `usage` that names the nearest flag for one that does not exist. */
+/**
+ * Parses a command's words. Throws PaiosError `usage` that names the nearest flag for one that does not
+ * exist.
+ */
 export function parseWords(
   args: readonly string[],
   command: Pick<Command, 'flags' | 'operands' | 'usage'>,

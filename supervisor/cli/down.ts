@@ -7,7 +7,10 @@ import { accepted, call, isListening, request } from './client.ts'
 import type { Command, Invocation } from './command.ts'
 import { createProgress } from './settle.ts'
 
-/** How often the socket is tried once the supervisor has said that all is stopped: it ends at once, so wait finely. */
+/**
+ * How often the socket is tried once the supervisor has said that all is stopped: it ends at once, so wait
+ * finely.
+ */
 const GONE_POLL_MS = 5
 const DRAIN_POLL_MS = 1_000
 /** A supervisor that holds the lock listens within half a second; a slow disk may take it far longer. */

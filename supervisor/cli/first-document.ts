@@ -9,9 +9,9 @@ import { PaiosError } from '../errors.ts'
 import { checkDocument, checkText, documentPath, validMesh } from './document.ts'
 
 /**
- * The mesh of the home's document. Where there is none, looks around on this machine, says through `tell` what it
- * found, and writes a first document unless `mayWrite` is false. Throws PaiosError with every problem of a
- * document that is not valid.
+ * The mesh of the home's document. Where there is none, looks around on this machine, says through `tell`
+ * what it found, and writes a first document unless `mayWrite` is false. Throws PaiosError with every problem
+ * of a document that is not valid.
  */
 export async function firstOrOwnMesh(
   home: string,

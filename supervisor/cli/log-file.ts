@@ -1,4 +1,6 @@
-/** Reading a service's log file from its end, and following it through rotation. Works without a supervisor. */
+/**
+ * Reading a service's log file from its end, and following it through rotation. Works without a supervisor.
+ */
 import { type FileHandle, open } from 'node:fs/promises'
 import { errnoOf, fileError } from '../errors.ts'
 import { pause } from './pause.ts'
@@ -9,13 +11,16 @@ const FIRST_WINDOW_BYTES = 64 * 1024
 const MAX_WINDOW_BYTES = 64 * 1024 * 1024
 const FOLLOW_POLL_MS = 200
 
-/** The end of a log: its lines, where it ends in bytes, and whether `since` could be judged by the lines' own times. */
+/**
+ * The end of a log: its lines, where it ends in bytes, and whether `since` could be judged by the lines' own
+ * times.
+ */
 type LogEnd = { readonly lines: readonly string[]; readonly endBytes: number; readonly dated: boolean }
 
 /**
- * The last `count` lines of a file; with `sinceMs` (epoch ms) of those only the ones from then on. A line without
- * a time belongs to the one before it. `dated` false: no line bears a time, and nothing was left out for `sinceMs`.
- * Null if there is no such file.
+ * The last `count` lines of a file; with `sinceMs` (epoch ms) of those only the ones from then on. A line
+ * without a time belongs to the one before it. `dated` false: no line bears a time, and nothing was left out
+ * for `sinceMs`. Null if there is no such file.
  */
 export async function readLogEnd(
   path: string,
@@ -65,8 +70,9 @@ function splitLines(text: string, isCut: boolean): string[] {
 }
 
 /**
- * Hands on what is written to the file from `fromBytes` on, until `signal` aborts. A file that was cut short is
- * read from its beginning; one that was replaced is read to its end first, then the new one from its beginning.
+ * Hands on what is written to the file from `fromBytes` on, until `signal` aborts. A file that was cut short
+ * is read from its beginning; one that was replaced is read to its end first, then the new one from its
+ * beginning.
  */
 export async function followLog(
   path: string,

@@ -1,4 +1,7 @@
-/** What `paios start`, `stop` and `restart` share: ask the supervisor, wait until it is done, say how it ended. */
+/**
+ * What `paios start`, `stop` and `restart` share: ask the supervisor, wait until it is done, say how it
+ * ended.
+ */
 import type { ServiceStatus } from '../../schemas/status.ts'
 import { call } from './client.ts'
 import type { Invocation } from './command.ts'
@@ -9,8 +12,8 @@ import { waitSettled } from './settle.ts'
 type Accepted = { readonly message: string; readonly names: readonly string[] }
 
 /**
- * Sends `POST /<verb>` with the body, waits until the services it concerns are settled, and prints the outcome.
- * Resolves to 0 if each ended as asked, else 1. Throws PaiosError as the supervisor refused.
+ * Sends `POST /<verb>` with the body, waits until the services it concerns are settled, and prints the
+ * outcome. Resolves to 0 if each ended as asked, else 1. Throws PaiosError as the supervisor refused.
  */
 export async function operate(
   verb: 'start' | 'stop' | 'restart',

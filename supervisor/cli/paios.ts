@@ -1,6 +1,6 @@
 /**
- * The register of commands, and the way from what was typed to the one command that it loads. Nothing here may be
- * heavy: `paios status` passes through it, and its cost is measured.
+ * The register of commands, and the way from what was typed to the one command that it loads. Nothing here
+ * may be heavy: `paios status` passes through it, and its cost is measured.
  */
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -27,8 +27,8 @@ export const commands: Register = {
 }
 
 /**
- * Runs one command line and resolves to its exit code. `entry` is the absolute path of bin/paios.mjs. Faults of
- * the operator or the world are printed; a fault of our own is thrown.
+ * Runs one command line and resolves to its exit code. `entry` is the absolute path of bin/paios.mjs. Faults
+ * of the operator or the world are printed; a fault of our own is thrown.
  */
 export async function paios(args: readonly string[], entry: string): Promise<number> {
   // The reader of a pipe may go first (`paios logs kb | head`); that is no fault.
@@ -63,7 +63,9 @@ async function dispatch(args: readonly string[], entry: string): Promise<number>
   return 0
 }
 
-/** The first word that is neither a flag nor the value of `--home` is the command; flags may stand before it. */
+/**
+ * The first word that is neither a flag nor the value of `--home` is the command; flags may stand before it.
+ */
 function splitCommand(args: readonly string[]): { name: string | null; rest: readonly string[] } {
   for (let index = 0; index < args.length; index++) {
     const word = args[index]!

@@ -25,7 +25,10 @@ export const STATE_TONES: Record<ServiceState, Tone> = {
 }
 const RANK = new Map(Object.keys(STATE_TONES).map((state, index) => [state, index]))
 
-/** States in which a wanted service has no live, working process. `degraded` is alive, `starting` may yet come. */
+/**
+ * States in which a wanted service has no live, working process. `degraded` is alive, `starting` may yet
+ * come.
+ */
 const DOWN: ReadonlySet<ServiceState> = new Set([
   'failed',
   'unknown',
@@ -86,7 +89,10 @@ function renderHeader(status: Status, nowMs: number, layout: Layout): string {
   return cut(parts.join(' · '), layout.columns, 'bold', layout)
 }
 
-/** What stands above the table: the supervisor's warnings, and the document's and the keeper's trouble if unnamed. */
+/**
+ * What stands above the table: the supervisor's warnings, and the document's and the keeper's trouble if
+ * unnamed.
+ */
 function standingWarnings(status: Status): string[] {
   const warnings = [...status.warnings]
   const names = (text: string) => warnings.some((warning) => warning.includes(text))
@@ -131,7 +137,9 @@ const GAP = '   '
 /** A reason cut shorter than this says nothing. */
 const LEAST_WHY = 12
 
-/** The widths of WHY and NEXT in the room that is left; NEXT keeps its width as long as a bit of WHY fits too. */
+/**
+ * The widths of WHY and NEXT in the room that is left; NEXT keeps its width as long as a bit of WHY fits too.
+ */
 function columnsOfWhy(rows: readonly Reasons[], room: number): { why: number; room: number } {
   const next = Math.max(0, ...rows.map((row) => row.next.length))
   const why = Math.max(0, ...rows.map((row) => row.why.length))

@@ -18,8 +18,8 @@ const LONGEST_BUDGET_MS = 300_000
 type Settled = { readonly status: Status; readonly settled: boolean }
 
 /**
- * Polls until every service named is settled (`names` null = every one), at most the longest start budget of the
- * document + 10 s, or 10 s past the latest stop deadline seen. Throws like `call`.
+ * Polls until every service named is settled (`names` null = every one), at most the longest start budget of
+ * the document + 10 s, or 10 s past the latest stop deadline seen. Throws like `call`.
  */
 export async function waitSettled(invocation: Invocation, names: readonly string[] | null): Promise<Settled> {
   const progress = createProgress(invocation)
@@ -32,7 +32,8 @@ export async function waitSettled(invocation: Invocation, names: readonly string
     progress.show(awaited, performance.now() - startedMs)
     const settled = awaited.every((service) => service.settled)
     const elapsedMs = performance.now() - startedMs
-    // Parsing the document for the budgets costs more than most waits take, so it is put off until it matters.
+    // Parsing the document for the budgets costs more than most waits take, so it is put off until it
+    // matters.
     if (!settled && elapsedMs > SLACK_MS) limitMs ??= (await longestBudgetMs(status.document.path)) + SLACK_MS
     const drainMs = Math.max(
       0,
@@ -54,12 +55,16 @@ async function longestBudgetMs(documentPath: string): Promise<number> {
     return Math.max(0, ...specs.map((spec) => Math.max(spec.startTimeout, spec.startTimeoutMax)))
   } catch (error) {
     if (!(error instanceof PaiosError)) throw error
-    // The document was edited into something that cannot be read since it was applied; the wait goes on without it.
+    // The document was edited into something that cannot be read since it was applied; the wait goes on
+    // without it.
     return LONGEST_BUDGET_MS
   }
 }
 
-/** What is shown while waiting: a line per service as it settles, and one that is rewritten for what still drains. */
+/**
+ * What is shown while waiting: a line per service as it settles, and one that is rewritten for what still
+ * drains.
+ */
 type Progress = {
   readonly show: (services: readonly ServiceStatus[], elapsedMs: number) => void
   readonly end: () => void

@@ -1,4 +1,6 @@
-/** `paios status`: the screen that an operator looks at first. Its start-up time is measured: keep it light. */
+/**
+ * `paios status`: the screen that an operator looks at first. Its start-up time is measured: keep it light.
+ */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { JournalEvent, Status } from '../../schemas/status.ts'

@@ -33,7 +33,9 @@ export const command: Command = {
   },
 }
 
-/** A flag's duration in milliseconds, null if it was not given; throws PaiosError `usage` where it is none. */
+/**
+ * A flag's duration in milliseconds, null if it was not given; throws PaiosError `usage` where it is none.
+ */
 export async function durationOf({ text }: Invocation, flag: string): Promise<number | null> {
   const written = text(flag)
   if (written === null) return null

@@ -1,7 +1,10 @@
 /** Instants as operators type them, and as programs write them at the start of their log lines. */
 import { PaiosError } from '../errors.ts'
 
-/** `10m`, `2h` before now, or an instant such as `2026-11-20T13:30` (local time where it names no zone), as epoch ms. */
+/**
+ * `10m`, `2h` before now, or an instant such as `2026-11-20T13:30` (local time where it names no zone), as
+ * epoch ms.
+ */
 export async function sinceMs(written: string, nowMs: number): Promise<number> {
   const { parseDurationMs } = await import('../../probes/units.ts')
   const agoMs = parseDurationMs(written)
@@ -21,7 +24,8 @@ const JSON_TIME = /^\{.{0,200}?"(?:time|timestamp|ts|@timestamp)":\s*"?([0-9T:.,
 
 /**
  * The instant that a log line leads with, as epoch ms: ISO 8601 (also with a space, and local where it has no
- * zone), epoch seconds or milliseconds, any of them in brackets or as the time of a JSON line. Null if it has none.
+ * zone), epoch seconds or milliseconds, any of them in brackets or as the time of a JSON line. Null if it has
+ * none.
  */
 export function leadingInstantMs(line: string): number | null {
   const start = line.startsWith('{') ? (JSON_TIME.exec(line)?.[1] ?? '') : line.replace(/^\[/, '')

@@ -128,7 +128,9 @@ function closingLines(status: Status, settled: boolean): string[] {
   return lines
 }
 
-/** This process becomes the supervisor. An invalid document does not stop it: the last valid one runs then. */
+/**
+ * This process becomes the supervisor. An invalid document does not stop it: the last valid one runs then.
+ */
 async function foreground(invocation: Invocation): Promise<number> {
   const { home, has } = invocation
   const { prepareHome } = await import('./boot.ts')

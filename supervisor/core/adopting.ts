@@ -1,6 +1,7 @@
 /**
  * After the supervisor's own death: is a recorded process still the one that was recorded? Same identity is
- * adopted with "was ready" restored; anything else is never signalled; what cannot be told is held as unknown.
+ * adopted with "was ready" restored; anything else is never signalled; what cannot be told is held as
+ * unknown.
  */
 import { HALF_OPEN_MAX_MS, JITTER, MAX_MS } from './backoff.ts'
 import type { ChildEvent } from './event.ts'
@@ -93,7 +94,7 @@ function hold(
   reason: string,
 ): Child {
   const { run, identity, was } = state
-  const text = `cannot tell whether its process still is ours: ${reason}; nothing is signalled and no second copy is started`
+  const text = `cannot tell whether its process still is ours: ${reason}; nothing is signalled, nothing started`
   const told = child.state.kind === 'unknown' ? child : record(child, scope, 'unknown', text)
   return arm(
     enter(told, scope, { kind: 'unknown', reason: text, run, identity, was }),
@@ -148,7 +149,9 @@ function adopt(child: Child, scope: Scope, was: ChildState, run: string, verdict
   return openStartup(starting, scope, { ...process, startedAt: scope.at })
 }
 
-/** Owned pipes died with the last supervisor: this life cannot be reached any more and is replaced, planned. */
+/**
+ * Owned pipes died with the last supervisor: this life cannot be reached any more and is replaced, planned.
+ */
 function endPipes(child: Child, scope: Scope, process: Process): Child {
   const state = { kind: 'starting' as const, process, cause: 'boot' as const, health: {} }
   return beginStop(

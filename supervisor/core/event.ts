@@ -1,4 +1,7 @@
-/** Every fact that the core can be told, in the past tense. `at` is awake milliseconds, `wall` Unix milliseconds. */
+/**
+ * Every fact that the core can be told, in the past tense. `at` is awake milliseconds, `wall` Unix
+ * milliseconds.
+ */
 import type { ServiceSpec } from '../../schemas/service.ts'
 import type { Exit, Group, Identity, StopCause, TimerName } from './state.ts'
 
@@ -24,7 +27,10 @@ export type IdentityVerdict =
   | { readonly kind: 'foreign'; readonly pid: number }
   | { readonly kind: 'unknown'; readonly reason: string }
 
-/** Facts about one service. The first five are the tree's own words to a child, the others come from the shell. */
+/**
+ * Facts about one service. The first five are the tree's own words to a child, the others come from the
+ * shell.
+ */
 export type ChildEvent =
   | { readonly kind: 'wanted' }
   | { readonly kind: 'needs-changed' }
@@ -75,7 +81,9 @@ export type Command =
       readonly withDependents: boolean
       readonly now: boolean
     }
-  /** `preflight` holds what was found just before: a healthy process is not restarted onto a broken config. */
+  /**
+   * `preflight` holds what was found just before: a healthy process is not restarted onto a broken config.
+   */
   | {
       readonly kind: 'restart'
       readonly name: string

@@ -14,9 +14,10 @@ export function describeExit({ code, signal }: Exit): string {
 const ANSI = /\u001b\[[0-9;?]*[ -/]*[@-~]/g
 
 /**
- * Classes an exit by the first signature that matches; otherwise code 0 is success and everything else failure.
- * `logTail` is what this life wrote last (at most 64 KiB). `$1` in a reason is the group of the log pattern. An
- * adopted process is not our child, so its exit code stays unknown: then a planned end is believed by its log.
+ * Classes an exit by the first signature that matches; otherwise code 0 is success and everything else
+ * failure. `logTail` is what this life wrote last (at most 64 KiB). `$1` in a reason is the group of the log
+ * pattern. An adopted process is not our child, so its exit code stays unknown: then a planned end is
+ * believed by its log.
  */
 export function classify(spec: ServiceSpec, exit: Exit, logTail: string): Ending {
   const tail = logTail.replace(ANSI, '')

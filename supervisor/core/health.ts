@@ -1,6 +1,6 @@
 /**
- * Probe results → verdicts, by kubelet's rules: a verdict changes only after its threshold of results in a row,
- * below it nothing changes, and an unknown result changes nothing at all.
+ * Probe results → verdicts, by kubelet's rules: a verdict changes only after its threshold of results in a
+ * row, below it nothing changes, and an unknown result changes nothing at all.
  */
 import type { ProbeSpec, ServiceSpec } from '../../schemas/service.ts'
 import type { ProbeOutcome } from './event.ts'
@@ -77,8 +77,8 @@ export function livenessFailure(spec: ServiceSpec, health: Health): string | nul
 }
 
 /**
- * `health` without failed liveness results: those from before the first ready, or from an earlier supervisor's
- * life, must not end a process; it is judged anew. The same object if there is none.
+ * `health` without failed liveness results: those from before the first ready, or from an earlier
+ * supervisor's life, must not end a process; it is judged anew. The same object if there is none.
  */
 export function forgetLiveness(spec: ServiceSpec, health: Health): Health {
   const names = byRole(spec, 'liveness').map(probeName)

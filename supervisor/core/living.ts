@@ -87,7 +87,9 @@ export function endHung(child: Child, scope: Scope, reason: string): Child {
   return beginStop(told, scope, 'hung', 'retry', `hung: ${reason}`, false)
 }
 
-/** The life has been stable: half-open trials are over, and after ten clean minutes the backoff is forgotten. */
+/**
+ * The life has been stable: half-open trials are over, and after ten clean minutes the backoff is forgotten.
+ */
 export function becomeStable(child: Child, scope: Scope): Child {
   if (child.state.kind !== 'running' || child.state.readyAt === null) return child
   const { counters } = child

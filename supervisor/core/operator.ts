@@ -96,7 +96,7 @@ function stop(
 ): void {
   const dependents = liveDependents(scope.mesh, names)
   if (dependents.length > 0 && !command.withDependents) {
-    const message = `${names.join(', ')} is needed by ${dependents.join(', ')}, which would be left without it; add --with-dependents to stop them too`
+    const message = `${names.join(', ')} is needed by ${dependents.join(', ')}; to stop them too, add --with-dependents`
     scope.effects.push({ kind: 'refuse', request, code: 'refused-dependents', message })
     return
   }

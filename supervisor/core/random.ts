@@ -1,4 +1,6 @@
-/** Randomness as data: xoshiro128** (Blackman and Vigna, public domain) over a state that the mesh carries. */
+/**
+ * Randomness as data: xoshiro128** (Blackman and Vigna, public domain) over a state that the mesh carries.
+ */
 
 /** Four 32-bit words, not all zero. */
 export type RandomState = readonly [number, number, number, number]

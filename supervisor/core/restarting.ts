@@ -6,14 +6,17 @@ import { arm, draw, enter, isWanted, record, type Scope } from './scope.ts'
 import { tryStart } from './starting.ts'
 import type { Child, Counters, StartCause } from './state.ts'
 
-/** An end that comes sooner after first ready is no plan, whatever its exit says: it would be a loop without a brake. */
+/**
+ * An end that comes sooner after first ready is no plan, whatever its exit says: it would be a loop without a
+ * brake.
+ */
 const PLANNED_MS = 1_000
 /** Restarts are shown for a week. */
 const WEEK_MS = 604_800_000
 
 /**
- * The tree of the last life is gone, or what is left is named. Now the next life may begin, if one is wanted now:
- * a stop that was taken back meanwhile ends as a restart.
+ * The tree of the last life is gone, or what is left is named. Now the next life may begin, if one is wanted
+ * now: a stop that was taken back meanwhile ends as a restart.
  */
 export function afterSweep(child: Child, scope: Scope, left: readonly string[]): Child {
   const { state } = child

@@ -1,4 +1,7 @@
-/** What a transition may use: the two times of its event, chance, the rest of the tree, and a place for effects. */
+/**
+ * What a transition may use: the two times of its event, chance, the rest of the tree, and a place for
+ * effects.
+ */
 import type { Need, ServiceSpec } from '../../schemas/service.ts'
 import type { Effect } from './effect.ts'
 import { nextRandom } from './random.ts'

@@ -34,7 +34,10 @@ function labelObserved(child: Child, health: Health): ServiceState {
   return failures(child.spec, health, ['readiness', 'liveness']).length > 0 ? 'degraded' : 'starting'
 }
 
-/** False while the child is still on its way somewhere: starting, stopping, in backoff, or waiting on such a one. */
+/**
+ * False while the child is still on its way somewhere: starting, stopping, in backoff, or waiting on such a
+ * one.
+ */
 export function isSettled(child: Child, children: ReadonlyMap<string, Child>): boolean {
   const label = labelOf(child)
   if (label === 'waiting' && child.state.kind === 'waiting') {
@@ -92,7 +95,9 @@ export function showService(child: Child, children: ReadonlyMap<string, Child>, 
   }
 }
 
-/** Instants as text without the Date global: the shell gives Unix milliseconds, the core only formats them. */
+/**
+ * Instants as text without the Date global: the shell gives Unix milliseconds, the core only formats them.
+ */
 function iso(wall: number): string {
   return Temporal.Instant.fromEpochMilliseconds(Math.round(wall)).toString({ smallestUnit: 'millisecond' })
 }
@@ -169,7 +174,10 @@ function nextOf(child: Child, label: ServiceState): string | null {
   return null
 }
 
-/** What refused its own start said why in its log; the other causes are in the reason, and the runbook's path is in `status NAME`. */
+/**
+ * What refused its own start said why in its log; the other causes are in the reason, and the runbook's path
+ * is in `status NAME`.
+ */
 function nextOfBlocked({ name, state }: Child): string {
   return state.kind === 'blocked' && state.source === 'fatal' ? `paios logs ${name}` : `paios status ${name}`
 }

@@ -1,10 +1,14 @@
 /**
- * What the supervisor knows, as data. A child is one service's record; its `state` is one of sixteen kinds and
- * carries only what that kind needs. The thirteen words that the operator sees are derived in snapshot.ts.
+ * What the supervisor knows, as data. A child is one service's record; its `state` is one of sixteen kinds
+ * and carries only what that kind needs. The thirteen words that the operator sees are derived in
+ * snapshot.ts.
  */
 import type { ExitSignature, ServiceSpec, StopStep } from '../../schemas/service.ts'
 
-/** Proof of who a process is: boot, pid and the kernel's start time of that pid (Linux: clock ticks since boot). */
+/**
+ * Proof of who a process is: boot, pid and the kernel's start time of that pid (Linux: clock ticks since
+ * boot).
+ */
 export type Identity = { readonly boot: string; readonly pid: number; readonly start: string }
 
 /** One life of a service's process. Times: awake milliseconds, except `startedWall` (Unix milliseconds). */
@@ -66,7 +70,10 @@ export type ChildState =
       readonly kind: 'checking'
       readonly attempt: number
       readonly cause: StartCause
-      /** What kept it from starting so far: it stands until the new look has an answer. Null for a plain start. */
+      /**
+       * What kept it from starting so far: it stands until the new look has an answer. Null for a plain
+       * start.
+       */
       readonly held: Held | null
     }
   | { readonly kind: 'spawning'; readonly run: string; readonly cause: StartCause; readonly wall: number }

@@ -17,7 +17,9 @@ import { type Changes, dependentsOf, hasProcess, put, startOrder, tell } from '.
 /** After a wake, probe failures do not count for this long; every further gap extends it. */
 export const GRACE_MS = 60_000
 
-/** What one step did: intentions in order, and every child that changed as it was before (undefined = new). */
+/**
+ * What one step did: intentions in order, and every child that changed as it was before (undefined = new).
+ */
 export type Stepped = { readonly effects: readonly Effect[]; readonly changes: Changes }
 
 /** An empty mesh. `nextEventId` continues the journal; `random` must not be all zero. */
@@ -111,7 +113,10 @@ function refreshTree(mesh: Mesh): void {
   mesh.order = startOrder(mesh.children)
 }
 
-/** The document as it now is: new services start, changed ones restart, removed ones stop, the others are left alone. */
+/**
+ * The document as it now is: new services start, changed ones restart, removed ones stop, the others are left
+ * alone.
+ */
 function reconcile(scope: Scope, changes: Changes, fact: Extract<Fact, { kind: 'declared' }>): void {
   const { mesh } = scope
   mesh.groups = new Map(fact.groups.map((group) => [group.name, group]))

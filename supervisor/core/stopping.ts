@@ -114,7 +114,9 @@ function kill(child: Child, scope: Scope): Child {
   return arm(told, scope, 'step', scope.at + KILL_AGAIN_MS)
 }
 
-/** A stop step's wait is over: an exit that does not come calls for the next step, a missing line for SIGKILL. */
+/**
+ * A stop step's wait is over: an exit that does not come calls for the next step, a missing line for SIGKILL.
+ */
 export function endStep(child: Child, scope: Scope): Child {
   const { state } = child
   if (state.kind !== 'stopping') return child

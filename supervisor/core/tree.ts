@@ -1,6 +1,7 @@
 /**
- * What one child's change means for the others: who may start now, who may stop now, who is restarted with it.
- * Rules are level-triggered (they look at what is, not at what happened), so a lost edge cannot wedge the tree.
+ * What one child's change means for the others: who may start now, who may stop now, who is restarted with
+ * it. Rules are level-triggered (they look at what is, not at what happened), so a lost edge cannot wedge the
+ * tree.
  */
 import { stepChild } from './child.ts'
 import type { ChildEvent } from './event.ts'
@@ -33,7 +34,9 @@ export function membersOf(mesh: Mesh, name: string): string[] {
   })
 }
 
-/** Needs before dependents; among equals the given order. A cycle cannot come here: the document refuses it. */
+/**
+ * Needs before dependents; among equals the given order. A cycle cannot come here: the document refuses it.
+ */
 export function startOrder(children: ReadonlyMap<string, Child>): string[] {
   const order: string[] = []
   const seen = new Set<string>()
@@ -145,7 +148,10 @@ function pokeNeeds(mesh: Mesh, child: Child, queue: Queue): void {
   }
 }
 
-/** `restart: true` on a need: a dependent is restarted when an unplanned restart of what it needs is first ready. */
+/**
+ * `restart: true` on a need: a dependent is restarted when an unplanned restart of what it needs is first
+ * ready.
+ */
 function propagateRestart(scope: Scope, after: Child, queue: Queue): void {
   const { mesh, at } = scope
   if (after.state.kind !== 'running' || after.state.readyAt !== at) return

@@ -1,6 +1,7 @@
 /**
- * The control API: HTTP on the Unix socket (0600), and /metrics alone on a loopback port. Whoever may open the
- * socket may do everything; the port answers only requests that name a loopback host and no foreign origin.
+ * The control API: HTTP on the Unix socket (0600), and /metrics alone on a loopback port. Whoever may open
+ * the socket may do everything; the port answers only requests that name a loopback host and no foreign
+ * origin.
  */
 import { chmodSync, rmSync } from 'node:fs'
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
@@ -63,8 +64,8 @@ const flag = { type: 'boolean', default: false }
 const name = { type: 'string' }
 
 /**
- * Serves the control API on a Unix socket and resolves to the way to end it. A socket file that is there is stale:
- * the caller holds the lock.
+ * Serves the control API on a Unix socket and resolves to the way to end it. A socket file that is there is
+ * stale: the caller holds the lock.
  */
 export async function serveControl(socket: string, control: Control): Promise<() => Promise<void>> {
   const server = newServer()

@@ -1,7 +1,8 @@
 /**
- * What the journal's database could not take, oldest first: each entry also is a line of the spool, so that it
- * survives the supervisor. Once the spool has no room either, memory keeps the newest row of each service and the
- * newest events; those alone are lost if the supervisor ends before the database can be written again.
+ * What the journal's database could not take, oldest first: each entry also is a line of the spool, so that
+ * it survives the supervisor. Once the spool has no room either, memory keeps the newest row of each service
+ * and the newest events; those alone are lost if the supervisor ends before the database can be written
+ * again.
  */
 import type { JournalEvent } from '../../schemas/status.ts'
 import type { Effect } from '../core/effect.ts'

@@ -1,6 +1,7 @@
 /**
  * The awake clock. Every timeout, window and budget of the core counts awake milliseconds: time in which this
- * process could run. A gap (sleep, SIGSTOP, a stall) is seen as soon as anybody reads the clock and is not counted.
+ * process could run. A gap (sleep, SIGSTOP, a stall) is seen as soon as anybody reads the clock and is not
+ * counted.
  */
 import { uptime } from 'node:os'
 
@@ -18,7 +19,9 @@ export type Clock = {
   tick(): void
 }
 
-/** A clock that goes on from `startMs`. `onGap` hears the length of each gap in milliseconds, within a read. */
+/**
+ * A clock that goes on from `startMs`. `onGap` hears the length of each gap in milliseconds, within a read.
+ */
 export function createClock(startMs: number, onGap: (gapMs: number) => void): Clock {
   const origin = performance.now()
   let skippedMs = 0

@@ -25,7 +25,10 @@ export type Descendants = {
   tree(service: string, process: Process): number[]
   /** Signals the whole proven tree. */
   signalTree(service: string, process: Process, signal: NodeJS.Signals): void
-  /** Ends what a dead process left; resolves with those that would not end, named. `null`: nothing to do, known at once. */
+  /**
+   * Ends what a dead process left; resolves with those that would not end, named. `null`: nothing to do,
+   * known at once.
+   */
   sweep(service: string, process: Process, hard: boolean): Promise<string[]> | null
   /** Pids of the service's tree as of the last scan. */
   remembered(service: string): number[]
@@ -33,8 +36,8 @@ export type Descendants = {
 }
 
 /**
- * Descendant tracking over one process table. `known`: pids of services that run, which no sweep has to look at;
- * `logOf`: the log file of a service, which nothing but its processes writes to.
+ * Descendant tracking over one process table. `known`: pids of services that run, which no sweep has to look
+ * at; `logOf`: the log file of a service, which nothing but its processes writes to.
  */
 export function openDescendants(
   table: ProcessTable,
@@ -95,7 +98,9 @@ function indexOf(list: readonly Entry[]): Index {
   return { byPid: new Map(list.map((entry) => [entry.pid, entry])), children }
 }
 
-/** The process, what is remembered of its tree and still lives, and the descendants of all of them by parent. */
+/**
+ * The process, what is remembered of its tree and still lives, and the descendants of all of them by parent.
+ */
 function byParent(process: Process, { byPid, children }: Index, remembered?: Remembered): Entry[] {
   const found = new Set<Entry>()
   const add = (pid: number, start: string) => {
@@ -132,8 +137,10 @@ function findMembers(
       if (marker.kind === 'run' && marker.run === owner.run) proven.set(entry.pid, entry)
     }
   }
-  // A group id is not given out again while the group has members, so right after our own child's end its group
-  // is ours; one that was only adopted may have ended long ago: there a member must vouch for the group, proven or
+  // A group id is not given out again while the group has members, so right after our own child's end its
+  // group
+  // is ours; one that was only adopted may have ended long ago: there a member must vouch for the group,
+  // proven or
   // with the service's log as its output.
   const group = owner.identity.pid
   const isRenewed = list.some((entry) => entry.pid === group && entry.start !== owner.identity.start)

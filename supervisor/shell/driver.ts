@@ -1,7 +1,7 @@
 /**
- * The mailbox. A callback anywhere in the shell only puts a fact here; one loop takes the facts, steps the core,
- * commits what changed to the journal, and only then performs the effects. Turns that follow each other at once and
- * do nothing outside are committed together, so that a restart costs one commit before its spawn.
+ * The mailbox. A callback anywhere in the shell only puts a fact here; one loop takes the facts, steps the
+ * core, commits what changed to the journal, and only then performs the effects. Turns that follow each other
+ * at once and do nothing outside are committed together, so that a restart costs one commit before its spawn.
  */
 import type { Effect } from '../core/effect.ts'
 import type { Fact } from '../core/event.ts'
@@ -35,7 +35,9 @@ export type Driver = {
 /** Facts that change what an operator wants: they must survive a power cut. */
 const DURABLE = new Set<Fact['kind']>(['operator-asked', 'declared'])
 
-/** Effects that need no intent on record: they ask, remember, or end what an earlier record proves to be ours. */
+/**
+ * Effects that need no intent on record: they ask, remember, or end what an earlier record proves to be ours.
+ */
 const INWARD = new Set<Effect['kind']>([
   'run-preflight',
   'sweep',

@@ -54,7 +54,7 @@ export function ensureHome(home: Home): void {
   if (length > SOCKET_PATH_MAX) {
     throw new PaiosError(
       'socket-path-too-long',
-      `${home.socket} is ${length} bytes, a socket path may have ${SOCKET_PATH_MAX}: set PAIOS_HOME to a shorter folder`,
+      `${home.socket} is ${length} bytes, it may have ${SOCKET_PATH_MAX}: set PAIOS_HOME to a shorter folder`,
     )
   }
   try {
@@ -75,7 +75,10 @@ export function ensureHome(home: Home): void {
   }
 }
 
-/** Makes a folder and its parents. Node's own recursive form never returns below /proc, where nothing can be made. */
+/**
+ * Makes a folder and its parents. Node's own recursive form never returns below /proc, where nothing can be
+ * made.
+ */
 function makeFolder(path: string): void {
   if (existsSync(path)) return
   if (!existsSync(dirname(path))) makeFolder(dirname(path))

@@ -1,8 +1,8 @@
 /**
- * The record of what the supervisor intends and saw: one state row per service, written in the same transaction
- * as the events, and committed before the effects are performed. WAL with synchronous=NORMAL survives kill -9;
- * what an operator wants is committed with FULL. If the database cannot be written, the rows and events go to a
- * preallocated spool, which is read back before anything else at the next start.
+ * The record of what the supervisor intends and saw: one state row per service, written in the same
+ * transaction as the events, and committed before the effects are performed. WAL with synchronous=NORMAL
+ * survives kill -9; what an operator wants is committed with FULL. If the database cannot be written, the
+ * rows and events go to a preallocated spool, which is read back before anything else at the next start.
  */
 import Database from 'better-sqlite3'
 import type { JournalEvent } from '../../schemas/status.ts'
@@ -49,7 +49,9 @@ export type Journal = {
   keepDocument(hash: string, mesh: string): void
   /** Why the database cannot be written, null if it can. */
   problem(): string | null
-  /** Tries again where there is a problem: `save` does not, so that a mesh in trouble is not slowed down, too. */
+  /**
+   * Tries again where there is a problem: `save` does not, so that a mesh in trouble is not slowed down, too.
+   */
   recheck(): void
   prune(wall: number): void
   close(): void

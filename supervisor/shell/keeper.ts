@@ -8,8 +8,8 @@ import type { Home } from './home.ts'
 import type { ProcessTable } from './process-table.ts'
 
 /**
- * Starts a keeper in a session of its own. `home` is PAIOS_HOME, `entry` the absolute path of bin/paios.mjs, and
- * `logPath` takes what keeper and supervisor write. Throws runtime-missing, home-unwritable or disk-full.
+ * Starts a keeper in a session of its own. `home` is PAIOS_HOME, `entry` the absolute path of bin/paios.mjs,
+ * and `logPath` takes what keeper and supervisor write. Throws runtime-missing, home-unwritable or disk-full.
  */
 export function startKeeper(home: string, entry: string, logPath: string): ChildProcess {
   const script = join(dirname(dirname(entry)), 'supervisor', 'shell', 'keeper.sh')

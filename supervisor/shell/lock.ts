@@ -1,6 +1,6 @@
 /**
- * One supervisor per home: an exclusive transaction held on run/lock.db. The kernel frees it on kill -9, so there
- * is nothing stale to clean up. run/supervisor.lock only tells people who holds it.
+ * One supervisor per home: an exclusive transaction held on run/lock.db. The kernel frees it on kill -9, so
+ * there is nothing stale to clean up. run/supervisor.lock only tells people who holds it.
  */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import Database from 'better-sqlite3'

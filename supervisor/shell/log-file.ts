@@ -1,4 +1,6 @@
-/** A service's log file: opened for append, read at its end, watched for a line. Services write it themselves. */
+/**
+ * A service's log file: opened for append, read at its end, watched for a line. Services write it themselves.
+ */
 import { closeSync, fstatSync, mkdirSync, openSync, readSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 
@@ -14,7 +16,9 @@ export function logPathOf(logs: string, service: string): string {
 
 const foldersMade = new Set<string>()
 
-/** Opens the log for append (0600) and says where this life's output begins. The caller closes the descriptor. */
+/**
+ * Opens the log for append (0600) and says where this life's output begins. The caller closes the descriptor.
+ */
 export function openLog(logs: string, service: string): { fd: number; offset: number } {
   const path = logPathOf(logs, service)
   if (!foldersMade.has(path)) {

@@ -1,7 +1,7 @@
 /**
- * The supervisor's own log: JSON lines by pino into logs/supervisor/current.log, every line redacted. Lines that
- * are written before pino is loaded (after the first services were started) are kept and written then. A line is
- * written when the turn that it belongs to is over: no start waits for it.
+ * The supervisor's own log: JSON lines by pino into logs/supervisor/current.log, every line redacted. Lines
+ * that are written before pino is loaded (after the first services were started) are kept and written then. A
+ * line is written when the turn that it belongs to is over: no start waits for it.
  */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'

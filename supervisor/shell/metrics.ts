@@ -1,6 +1,6 @@
 /**
- * The metric table and its registry. One entry a family: type, help, labels from closed lists. Values that are
- * state are read when asked for; what is counted is told here as it happens.
+ * The metric table and its registry. One entry a family: type, help, labels from closed lists. Values that
+ * are state are read when asked for; what is counted is told here as it happens.
  */
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import { STATES } from '../../schemas/status.ts'

@@ -1,4 +1,7 @@
-/** JSON-RPC over the stdin and stdout that the supervisor owns; always drained, so that the server never stalls. */
+/**
+ * JSON-RPC over the stdin and stdout that the supervisor owns; always drained, so that the server never
+ * stalls.
+ */
 import { appendFileSync } from 'node:fs'
 import type { Readable, Writable } from 'node:stream'
 
@@ -64,7 +67,9 @@ type Message = {
   error?: { code?: number; message?: string }
 }
 
-/** The server may ask us (ping, roots/list): an owner that offers nothing answers so, as the protocol wants. */
+/**
+ * The server may ask us (ping, roots/list): an owner that offers nothing answers so, as the protocol wants.
+ */
 function refuseRequest(stdin: Writable, { id, method }: Message): void {
   if (method === undefined || id === undefined) return
   const answer = method === 'ping' ? { result: {} } : { error: { code: -32601, message: 'Method not found' } }

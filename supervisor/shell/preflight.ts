@@ -1,4 +1,7 @@
-/** What is checked before a start: the program, its folder, its secrets, and the service's own preflight probes. */
+/**
+ * What is checked before a start: the program, its folder, its secrets, and the service's own preflight
+ * probes.
+ */
 import { statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import type { ServiceSpec } from '../../schemas/service.ts'

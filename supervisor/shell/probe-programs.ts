@@ -1,6 +1,7 @@
 /**
- * Programs that probes have started. They carry a marker of their home, so that a new supervisor finds and ends
- * those that the last one's death has left without a deadline. Only the holder of the home's lock may look.
+ * Programs that probes have started. They carry a marker of their home, so that a new supervisor finds and
+ * ends those that the last one's death has left without a deadline. Only the holder of the home's lock may
+ * look.
  */
 import { createHash } from 'node:crypto'
 import { MARKER, type ProcessTable } from './process-table.ts'

@@ -1,7 +1,7 @@
 /**
- * Runs probes: one check in flight per probe, the first at once for a service that is not ready yet, at a random
- * point of the period otherwise. It decides nothing; every result goes to the core. When this process itself was
- * late, a time-out says nothing about the service and becomes unknown.
+ * Runs probes: one check in flight per probe, the first at once for a service that is not ready yet, at a
+ * random point of the period otherwise. It decides nothing; every result goes to the core. When this process
+ * itself was late, a time-out says nothing about the service and becomes unknown.
  */
 import { homedir } from 'node:os'
 import type { OpenProbe, ProbeKind, ProbeResult, ProbeTarget } from '../../probes/probe.ts'

@@ -1,7 +1,7 @@
 /**
  * Who runs on this machine: pids, parents, groups, start times, and the PAIOS_RUN marker. Linux reads /proc;
- * elsewhere `ps` is asked (tried on Linux against the same contract, not on macOS). Start times are text that is
- * only compared: clock ticks since boot on Linux, the start date of `ps` elsewhere (1 s grain).
+ * elsewhere `ps` is asked (tried on Linux against the same contract, not on macOS). Start times are text that
+ * is only compared: clock ticks since boot on Linux, the start date of `ps` elsewhere (1 s grain).
  */
 import { execFileSync } from 'node:child_process'
 import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync } from 'node:fs'
@@ -20,7 +20,10 @@ export type Entry = {
   readonly program: string
 }
 
-/** What the marker says: the run, `none` if the environment is readable and has none, `hidden` if it cannot be read. */
+/**
+ * What the marker says: the run, `none` if the environment is readable and has none, `hidden` if it cannot be
+ * read.
+ */
 export type Marker = { readonly kind: 'run'; readonly run: string } | { readonly kind: 'none' | 'hidden' }
 
 export type ProcessTable = {
@@ -33,7 +36,10 @@ export type ProcessTable = {
   marker(pid: number): Marker
   /** True if the process writes its output to this file, false if not, null if that cannot be seen. */
   writesTo(pid: number, path: string): boolean | null
-  /** Processes whose parent has died and that were handed to one of our ancestors; null where that is not cheap. */
+  /**
+   * Processes whose parent has died and that were handed to one of our ancestors; null where that is not
+   * cheap.
+   */
   orphans(): number[] | null
 }
 

@@ -1,8 +1,8 @@
 /**
- * Starts, signals and follows processes. The only file that imports execa, for the programs of probes; a service is
- * started straight by Node, which is faster, in a session of its own with its outputs on the log file, so that it
- * does not notice the supervisor's death. An adopted process
- * is no child of ours: its end is found by looking, and its exit code is unknown.
+ * Starts, signals and follows processes. The only file that imports execa, for the programs of probes; a
+ * service is started straight by Node, which is faster, in a session of its own with its outputs on the log
+ * file, so that it does not notice the supervisor's death. An adopted process is no child of ours: its end is
+ * found by looking, and its exit code is unknown.
  */
 import { type ChildProcess, spawn as spawnProcess } from 'node:child_process'
 import { closeSync } from 'node:fs'
@@ -23,7 +23,10 @@ import { isPermanent, spawnReason } from './spawn-failure.ts'
 const POLL_MS = 1_000
 /** Once an adopted process was signalled its end is looked for this often. */
 const ENDING_POLL_MS = 10
-/** Every so many looks its identity is compared, too; kill(pid, 0) alone takes a reused pid or a zombie for it. */
+/**
+ * Every so many looks its identity is compared, too; kill(pid, 0) alone takes a reused pid or a zombie for
+ * it.
+ */
 const FULL_LOOK = 10
 /** execa hands over the whole environment and kills children at exit unless told otherwise. */
 const QUIET = { extendEnv: false, cleanup: false, buffer: false, reject: false } as const

@@ -34,8 +34,9 @@ export function identify(
 }
 
 /**
- * What became of an intent without a pid: a service leads its own group, so it is the oldest group leader with this
- * run's marker. A wrapper that has dropped the marker is known by the log file, which nobody else has opened.
+ * What became of an intent without a pid: a service leads its own group, so it is the oldest group leader
+ * with this run's marker. A wrapper that has dropped the marker is known by the log file, which nobody else
+ * has opened.
  */
 export function findRun(table: ProcessTable, run: string, logPath: string): IdentityVerdict {
   const identityOf = ({ pid, start }: Entry) => ({ boot: table.boot, pid, start })

@@ -1,10 +1,15 @@
 /** Resident memory of processes. Linux only: elsewhere it would take a `ps` for each scrape. */
 import { readFileSync } from 'node:fs'
 
-/** Size of a page on every Linux that Node runs on here; arm64 kernels with larger pages would be under-counted. */
+/**
+ * Size of a page on every Linux that Node runs on here; arm64 kernels with larger pages would be
+ * under-counted.
+ */
 const PAGE_BYTES = 4_096
 
-/** Sum of the resident bytes of these processes; those that are gone count as 0. Null where it cannot be read. */
+/**
+ * Sum of the resident bytes of these processes; those that are gone count as 0. Null where it cannot be read.
+ */
 export function residentBytes(pids: readonly number[]): number | null {
   if (process.platform !== 'linux') return null
   let pages = 0

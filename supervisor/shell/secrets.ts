@@ -1,7 +1,7 @@
 /**
- * References to secrets in a spec, read at the moment of use: `${file:PATH}`, `${env:NAME}` (PAIOS_HOME/env, then
- * the supervisor's own environment) and `${json:PATH#a.b}`. Every value that was read is kept in memory only, to
- * be struck out of logs, events and errors.
+ * References to secrets in a spec, read at the moment of use: `${file:PATH}`, `${env:NAME}` (PAIOS_HOME/env,
+ * then the supervisor's own environment) and `${json:PATH#a.b}`. Every value that was read is kept in memory
+ * only, to be struck out of logs, events and errors.
  */
 import { readFileSync } from 'node:fs'
 import { homedir } from 'node:os'

@@ -1,6 +1,6 @@
 /**
- * Where the journal goes while its database cannot be written: a file whose blocks were allocated while the disk
- * had room, so that writing into it needs none. Lines of JSON; a zero byte ends them.
+ * Where the journal goes while its database cannot be written: a file whose blocks were allocated while the
+ * disk had room, so that writing into it needs none. Lines of JSON; a zero byte ends them.
  */
 import { closeSync, existsSync, fsyncSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs'
 
@@ -47,7 +47,10 @@ export function openSpool(path: string): Spool {
   }
 }
 
-/** A sparse file would need room later: every block is written once. A disk that is full now leaves it shorter. */
+/**
+ * A sparse file would need room later: every block is written once. A disk that is full now leaves it
+ * shorter.
+ */
 function allocate(fd: number): void {
   try {
     writeSync(fd, Buffer.alloc(SIZE_BYTES), 0, SIZE_BYTES, 0)

@@ -1,11 +1,9 @@
 /**
- * One running supervisor: the driver over the core, with everything that carries out its intentions. What serves
- * people (API, metrics, probes, log) is loaded after the first services were started.
+ * One running supervisor: the driver over the core, with everything that carries out its intentions. What
+ * serves people (API, metrics, probes, log) is loaded after the first services were started.
  */
 import { randomBytes } from 'node:crypto'
-import { constants } from 'node:os'
 import type { Status } from '../../schemas/status.ts'
-import type { Effect } from '../core/effect.ts'
 import type { Fact } from '../core/event.ts'
 import { processOf } from '../core/rest.ts'
 import { showService } from '../core/snapshot.ts'
@@ -17,11 +15,12 @@ import type { Accepted } from './api.ts'
 import { createClock, TICK_MS } from './clock.ts'
 import { SCAN_MS } from './descendants.ts'
 import { createDriver, type Perform } from './driver.ts'
+import { heed, type Told } from './heed.ts'
 import { type Home, runbookPath } from './home.ts'
 import type { Journal, Left } from './journal.ts'
 import { logPathOf } from './log-file.ts'
 import type { Logger } from './logger.ts'
-import type { ExitCause, Metrics } from './metrics.ts'
+import type { Metrics } from './metrics.ts'
 import { openProber, type ProbeRun, type Subject } from './prober.ts'
 import type { ProcessTable } from './process-table.ts'
 import { openProcesses, type Tell } from './processes.ts'
@@ -45,9 +44,6 @@ export type SupervisorOptions = {
 }
 
 export type Supervisor = ReturnType<typeof createSupervisor>
-
-/** What the metrics are told, kept until they are loaded. */
-type Told = (metrics: Metrics) => void
 
 /** Wires one supervisor. Nothing happens before the first fact is posted. */
 export function createSupervisor(options: SupervisorOptions) {
@@ -178,7 +174,9 @@ export function createSupervisor(options: SupervisorOptions) {
   return {
     mesh,
     post,
-    /** Handles everything in the mailbox now, for the start: what is adopted in it is looked at with its tree. */
+    /**
+     * Handles everything in the mailbox now, for the start: what is adopted in it is looked at with its tree.
+     */
     drain(): void {
       driver.drain()
       // It may end before the first regular scan, and only its tree tells what it leaves.
@@ -232,49 +230,6 @@ export function createSupervisor(options: SupervisorOptions) {
 function seed(): [number, number, number, number] {
   const bytes = randomBytes(16)
   return [bytes.readUInt32LE(0) | 1, bytes.readUInt32LE(4), bytes.readUInt32LE(8), bytes.readUInt32LE(12)]
-}
-
-type RecordEffect = Extract<Effect, { kind: 'record' }>
-const LOUD = new Set([
-  'failed',
-  'blocked',
-  'missing',
-  'unknown',
-  'hung',
-  'degraded',
-  'left-over',
-  'foreign',
-  'killed',
-  'warning',
-  'start-failed',
-  'spawn-failed',
-])
-
-/** A journal event also is a line of the log, and some are counted. */
-function heed(
-  { subject, generation, event, text, data }: RecordEffect,
-  logger: Logger,
-  measure: (told: Told) => void,
-): void {
-  logger[LOUD.has(event) ? 'warn' : 'info'](text, { subject, generation, event, ...data })
-  if (event === 'exited') {
-    const { code, signal, asked } = data as { code: number | null; signal: string | null; asked: boolean }
-    measure((to) => to.exited(subject, exitCause(text, code, signal, asked), codeOf(code, signal)))
-  }
-  if (event === 'spawn-failed') measure((to) => to.exited(subject, 'spawn_failed', -1))
-}
-
-function exitCause(text: string, code: number | null, signal: string | null, asked: boolean): ExitCause {
-  if (asked) return text.startsWith('hung') ? 'hung' : 'stopped'
-  if (signal !== null) return 'signal'
-  return code === 0 ? 'clean' : 'error'
-}
-
-/** 128 + n for a signal, as shells count; -1 if nobody saw the end. */
-function codeOf(code: number | null, signal: string | null): number {
-  if (code !== null) return code
-  const number = signal === null ? undefined : constants.signals[signal as NodeJS.Signals]
-  return number === undefined ? -1 : 128 + number
 }
 
 /** Commands that wait for the core's answer. */

@@ -1,7 +1,7 @@
 /**
- * Ends a supervisor that hangs. A worker thread counts how often it looked without a new beat: 30 looks, one a
- * second, so that sleep and SIGSTOP, which stop the worker as well, do no harm. After SIGKILL the keeper (or
- * launchd, systemd) starts a new supervisor, which adopts the children.
+ * Ends a supervisor that hangs. A worker thread counts how often it looked without a new beat: 30 looks, one
+ * a second, so that sleep and SIGSTOP, which stop the worker as well, do no harm. After SIGKILL the keeper
+ * (or launchd, systemd) starts a new supervisor, which adopts the children.
  */
 import { Worker } from 'node:worker_threads'
 
