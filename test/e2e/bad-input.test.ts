@@ -291,7 +291,7 @@ describe('a home that cannot be', LIMIT, () => {
     assert.equal(foreground.code, 1)
     assert.match(
       foreground.stderr,
-      /paios\.sock is \d+ bytes, a socket path may have 10[37]: set PAIOS_HOME to a shorter/,
+      /paios\.sock is \d+ bytes, it may have 10[37]: set PAIOS_HOME to a shorter/,
     )
   })
 })
