@@ -15,6 +15,7 @@ import {
   measureStatus,
   measureUpAndDown,
   type Samples,
+  warmUp,
 } from './measures.ts'
 import { installPm2, openFloor, openPaios, openPm2, type Peer } from './peers.ts'
 import { compileChild } from './processes.ts'
@@ -69,6 +70,7 @@ try {
   const pm2 = await findPm2()
   const peers = openPeers(join(folder, 'a'), pm2, () => process.execPath)
   const bench: Bench = { peers, samples, child, folder, node: process.execPath, isQuick: values.quick, say }
+  await warmUp(bench)
   if (wanted.has('restart')) await measureRestart(bench)
   if (wanted.has('up') || wanted.has('down')) {
     await measureUpAndDown(bench, { up: wanted.has('up'), down: wanted.has('down') })

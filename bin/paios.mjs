@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // The entry of PAIOS. Plain JavaScript that parses on any Node from 18 on: if the running Node is older than the
 // one that the sources need, it runs itself again with the pinned Node, which npm installed as a package.
-import { existsSync } from 'node:fs'
+import { constants as access, accessSync, existsSync } from 'node:fs'
 import module from 'node:module'
 import { constants, homedir } from 'node:os'
 import { dirname, join, resolve, sep } from 'node:path'
@@ -61,12 +61,26 @@ function homeOf(args) {
   return resolve(process.env['PAIOS_HOME'] || join(homedir(), '.paios'))
 }
 
+/**
+ * Compiled code is kept beside the packages it is compiled from, so that a new home starts as fast as an old one;
+ * in the home if those belong to somebody else, null if there is no home either: a mere `paios help` makes none.
+ */
+function cacheFolder(home) {
+  const packages = join(root, 'node_modules')
+  try {
+    accessSync(packages, access.W_OK)
+    return join(packages, '.cache', 'paios')
+  } catch {
+    return existsSync(home) ? join(home, 'cache', 'compile') : null
+  }
+}
+
 async function runHere() {
   const args = process.argv.slice(2)
   const home = homeOf(args)
-  // Only in a home that exists, so that a mere `paios help` creates nothing. A home that cannot be written only
-  // costs the cache: enableCompileCache reports that and does not throw.
-  if (existsSync(home)) module.enableCompileCache(join(home, 'cache', 'compile'))
+  // A folder that cannot be written only costs the cache: enableCompileCache reports that and does not throw.
+  const cache = cacheFolder(home)
+  if (cache !== null) module.enableCompileCache(cache)
   // Node refuses to strip types below node_modules, so an installed package runs its compiled form.
   const installed = root.split(sep).includes('node_modules')
   const load = (name) => import(installed ? `../dist/supervisor/${name}.js` : `../supervisor/${name}.ts`)

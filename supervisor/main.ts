@@ -1,5 +1,6 @@
 /** The composition root: the only place that builds the real ports. */
 import { existsSync, rmSync } from 'node:fs'
+import { flushCompileCache } from 'node:module'
 import { join } from 'node:path'
 import type { Plan, Status } from '../schemas/status.ts'
 import type { Fact } from './core/event.ts'
@@ -79,6 +80,8 @@ async function supervise({ foreground, stopOnTerm }: MainOptions): Promise<numbe
   const handOver = foreground || !process.env['PAIOS_KEEPER'] ? 0 : 143
   listenForSignals(supervisor, foreground, stopOnTerm, () => finish(handOver))
   await serve({ home, journal, logger, supervisor, declared, wasUnclean, foreground, finished })
+  // Node keeps what it compiled at its end only; the next supervisor may follow a kill.
+  flushCompileCache()
   const { startWatchdog } = await import('./shell/watchdog.ts')
   beat = startWatchdog().beat
   const keeperWatch = setInterval(() => {
@@ -240,6 +243,15 @@ export async function offlineStatus(root: string): Promise<Status> {
   const { readOffline } = await import('./offline.ts')
   return readOffline(homeAt(root))
 }
+
+/** Asks the journal for events without a supervisor. */
+export async function offlineEvents<T>(root: string, ask: (journal: OfflineEvents) => T): Promise<T> {
+  const { readOfflineEvents } = await import('./offline.ts')
+  return readOfflineEvents(homeAt(root), ask)
+}
+
+/** What can be asked of a journal without a supervisor. */
+export type OfflineEvents = Pick<Journal, 'events' | 'why'>
 
 /** Stops what lives without a supervisor: adopts it, stops it in order, ends. Returns the exit code. */
 export async function offlineDown(root: string): Promise<number> {

@@ -3,7 +3,7 @@ import type { Status } from '../schemas/status.ts'
 import { processOf } from './core/rest.ts'
 import { showService } from './core/snapshot.ts'
 import { type Home, runbookPath } from './shell/home.ts'
-import { openJournal } from './shell/journal.ts'
+import { type Journal, openJournal } from './shell/journal.ts'
 import { endKeeper, livingKeeper } from './shell/keeper.ts'
 import { takeLock } from './shell/lock.ts'
 import { logPathOf } from './shell/log-file.ts'
@@ -61,6 +61,17 @@ export function readOffline(home: Home): Status {
       ],
       services,
     }
+  } finally {
+    journal.close()
+  }
+}
+
+/** Asks the journal of a home without a supervisor. */
+export function readOfflineEvents<T>(home: Home, ask: (journal: Pick<Journal, 'events' | 'why'>) => T): T {
+  const { redact } = openSecrets(home.env)
+  const journal = openJournal(home.journal, home.spool, redact)
+  try {
+    return ask(journal)
   } finally {
     journal.close()
   }

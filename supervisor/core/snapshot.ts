@@ -188,11 +188,13 @@ function showProbes(child: Child): ProbeStatus[] {
     const name = probeName(probe)
     const judged = health[name]
     const warned = probe.role === 'preflight' ? (child.warnings[name] ?? null) : null
+    // It let the process start, and nothing has spoken against the next start since.
+    const silent = probe.role === 'preflight' && processOf(child) ? 'pass' : null
     return {
       name,
       kind: probe.kind,
       role: probe.role,
-      verdict: warned ? 'fail' : judged?.unknown ? 'unknown' : (judged?.verdict ?? null),
+      verdict: warned ? 'fail' : judged?.unknown ? 'unknown' : (judged?.verdict ?? silent),
       reason: warned ?? judged?.unknown ?? judged?.reason ?? null,
       failures: judged?.failures ?? 0,
       threshold: probe.failureThreshold,

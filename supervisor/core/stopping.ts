@@ -2,7 +2,7 @@
 import type { StopStep } from '../../schemas/service.ts'
 import { CLEAN_MS } from './backoff.ts'
 import type { ChildEvent } from './event.ts'
-import { classify } from './exits.ts'
+import { classify, describeExit } from './exits.ts'
 import { within } from './intensity.ts'
 import { processOf } from './rest.ts'
 import { arm, enter, record, type Scope } from './scope.ts'
@@ -159,6 +159,14 @@ export function takeExit(child: Child, scope: Scope, event: Extract<ChildEvent, 
   return beginSweep(child, scope, event.exit, event.logTail)
 }
 
+/** Signatures explain an end that nobody asked for; of one that was asked for, only the exit itself is told. */
+function endingOf({ spec, state }: Child, exit: Exit, logTail: string): Ending {
+  const plain = classify(spec, exit, logTail)
+  if (state.kind !== 'stopping') return plain
+  if (state.then === 'retry') return { exit, class: 'failure', reason: state.reason }
+  return { ...plain, reason: describeExit(exit) }
+}
+
 function beginSweep(child: Child, scope: Scope, exit: Exit, logTail: string): Child {
   const { state } = child
   if (
@@ -170,9 +178,7 @@ function beginSweep(child: Child, scope: Scope, exit: Exit, logTail: string): Ch
     return child
   const asked = state.kind === 'stopping'
   const readyAt = state.kind === 'starting' ? null : state.readyAt
-  const plain = classify(child.spec, exit, logTail)
-  const ending: Ending =
-    asked && state.then === 'retry' ? { exit, class: 'failure', reason: state.reason } : plain
+  const ending = endingOf(child, exit, logTail)
   const then: Then = asked ? state.then : 'retry'
   const cause: StartCause = asked
     ? state.cause === 'hung'

@@ -326,11 +326,11 @@ describe('paios up without a supervisor', () => {
     assert.deepEqual(await readdir(join(home, 'run')), [])
   })
 
-  it('--dry-run prints the plan and writes nothing but its cache', async (t) => {
+  it('--dry-run prints the plan and writes nothing', async (t) => {
     const home = await makeHome(t)
     await writeFile(join(home, 'paios.yaml'), 'version: 1\nservices:\n  a: { command: [sh] }\n')
     assert.deepEqual(await paios(home, 'up', '--dry-run'), { code: 0, stdout: 'start: a\n', stderr: '' })
-    assert.deepEqual((await readdir(home)).sort(), ['cache', 'paios.yaml', 'run'])
+    assert.deepEqual((await readdir(home)).sort(), ['paios.yaml', 'run'])
   })
 
   it('--dry-run without a document shows the one that would be written', async (t) => {
@@ -340,7 +340,7 @@ describe('paios up without a supervisor', () => {
     assert.match(stdout, /found no openclaw|found openclaw:/)
     assert.match(stdout, /^services:$/m)
     assert.match(stdout, /^start: gateway/m)
-    assert.deepEqual((await readdir(home)).sort(), ['cache', 'run'])
+    assert.deepEqual(await readdir(home), ['run'])
   })
 })
 

@@ -294,6 +294,18 @@ describe('commands on a mesh that runs', LIMIT, () => {
     assert.equal((await mesh.cli(['events', '--why', 'x'])).code, 2)
   })
 
+  it('events tells what happened after the mesh went down, too', async (t) => {
+    const own = openMesh(t)
+    own.write({ one: { command: ['sleep', '1000'] } })
+    await own.cli(['up'])
+    await own.cli(['down'])
+    const { code, stdout } = await own.cli(['events'])
+    assert.equal(code, 0)
+    assert.match(stdout, /one\/1 stopped/)
+    const id = /#(\d+) one\/1 stopped/.exec(stdout)?.[1] ?? ''
+    assert.match((await own.cli(['events', '--why', id])).stdout, /the mesh was asked to go down/)
+  })
+
   it('check shows what programs resolve to and which secrets are missing, never a value', async (t) => {
     const own = openMesh(t)
     writeFileSync(join(own.home, 'env'), 'PRESENT=do-not-show-this\n', { mode: 0o600 })

@@ -210,8 +210,14 @@ describe('the OpenClaw gateway under a supervisor', { timeout: 900_000 }, () => 
     )
   })
 
-  /** What `openclaw gateway restart` and a change of its settings come to: exit 0 that no supervisor asked for. */
-  const restartItself = async () => kill(pidOf(await own.gateway()), 'SIGUSR2')
+  /**
+   * What `openclaw gateway restart` and a change of its settings come to: exit 0 that no supervisor asked for. One
+   * that comes within a second of ready would be taken for a loop.
+   */
+  const restartItself = async () => {
+    const isAged = ({ since }: ServiceStatus) => Date.now() - Date.parse(since) > 1_500
+    kill(pidOf(await own.untilGateway('it was ready for a moment', isAged)), 'SIGUSR2')
+  }
 
   step(
     'starts again at once after a restart of its own, which counts as none, though it was adopted',
