@@ -241,7 +241,7 @@ describe('commands on a mesh that runs', LIMIT, () => {
   it('stop is refused while others need it (exit 5), unless they are stopped too', async () => {
     const refused = await mesh.cli(['stop', 'db'])
     assert.equal(refused.code, 5)
-    assert.match(refused.stderr, /^paios: db is needed by web, .*--with-dependents/)
+    assert.match(refused.stderr, /^paios: db is needed by web; .*--with-dependents/)
     assert.equal((await mesh.service('db')).state, 'running')
     const stop = await mesh.cli(['stop', 'db', '--with-dependents', '--json'])
     assert.equal(stop.code, 0)
@@ -281,9 +281,11 @@ describe('commands on a mesh that runs', LIMIT, () => {
   })
 
   it('events -f shows what happens, --why the chain that led to it, first cause first', async (t) => {
-    const following = follow(t, mesh, ['events', '-f', '--service', 'lone', '-n', '0'])
+    const { generation } = await mesh.service('lone')
+    const following = follow(t, mesh, ['events', '-f', '--service', 'lone', '-n', '1'])
+    await following.seen(/ lone\/\d+ /)
     await mesh.cli(['restart', 'lone'])
-    const line = await following.seen(/ lone\/\d+ ready/)
+    const line = await following.seen(new RegExp(` lone/${generation + 1} ready`))
     assert.equal(await following.interrupt(), 0)
     const id = /#(\d+) /.exec(line)![1]!
     const why = await mesh.cli(['events', '--why', id])
@@ -296,7 +298,7 @@ describe('commands on a mesh that runs', LIMIT, () => {
 
   it('events tells what happened after the mesh went down, too', async (t) => {
     const own = openMesh(t)
-    own.write({ one: { command: ['sleep', '1000'] } })
+    own.write({ one: { command: SLEEPER } })
     await own.cli(['up'])
     await own.cli(['down'])
     const { code, stdout } = await own.cli(['events'])
