@@ -138,10 +138,8 @@ function findMembers(
     }
   }
   // A group id is not given out again while the group has members, so right after our own child's end its
-  // group
-  // is ours; one that was only adopted may have ended long ago: there a member must vouch for the group,
-  // proven or
-  // with the service's log as its output.
+  // group is ours. One that was only adopted may have ended long ago: there a member must vouch for the group,
+  // proven or with the service's log as its output.
   const group = owner.identity.pid
   const isRenewed = list.some((entry) => entry.pid === group && entry.start !== owner.identity.start)
   const vouched =
