@@ -48,6 +48,7 @@ export function openDescendants(
   const remember = (service: string, entries: readonly Entry[]) => {
     memory.set(service, new Map(entries.map((entry) => [entry.pid, entry.start])))
   }
+  const orphanRuns = openOrphanRuns(table, known)
   const members = (service: string, process: Process, list: readonly Entry[]) =>
     findMembers(table, process, memory.get(service), logOf(service), list)
   return {
@@ -69,7 +70,7 @@ export function openDescendants(
       for (const entry of members(service, process, table.list())) sendSignal(entry.pid, signal)
     },
     sweep(service, process, hard) {
-      if (isClean(table, process, memory.get(service), known())) {
+      if (isClean(table, process, memory.get(service), orphanRuns)) {
         memory.delete(service)
         return null
       }
@@ -170,20 +171,39 @@ function isClean(
   table: ProcessTable,
   owner: Process,
   remembered: Remembered | undefined,
-  known: ReadonlySet<number>,
+  orphanRuns: () => ReadonlySet<string> | null,
 ): boolean {
   if (groupExists(owner.identity.pid)) return false
   for (const [pid, start] of remembered ?? []) {
     const entry = table.entry(pid)
     if (entry && !entry.zombie && entry.start === start) return false
   }
-  const orphans = table.orphans()
-  if (orphans === null) return false
-  return !orphans.some((pid) => {
-    if (known.has(pid)) return false
-    const marker = table.marker(pid)
-    return marker.kind === 'run' && marker.run === owner.run
-  })
+  return orphanRuns()?.has(owner.run) === false
+}
+
+/** The runs whose markers orphans carry, looked up once for all ends of a turn; null where that is not cheap. */
+function openOrphanRuns(
+  table: ProcessTable,
+  known: () => ReadonlySet<number>,
+): () => ReadonlySet<string> | null {
+  let seen: { readonly runs: ReadonlySet<string> | null } | null = null
+  const look = () => {
+    const orphans = table.orphans()
+    if (orphans === null) return null
+    const running = known()
+    const markers = orphans.filter((pid) => !running.has(pid)).map((pid) => table.marker(pid))
+    return new Set(markers.flatMap((marker) => (marker.kind === 'run' ? [marker.run] : [])))
+  }
+  return () => {
+    if (seen === null) {
+      seen = { runs: look() }
+      // What ended before this turn can leave no more; the next end may.
+      queueMicrotask(() => {
+        seen = null
+      })
+    }
+    return seen.runs
+  }
 }
 
 function groupExists(group: number): boolean {

@@ -105,7 +105,8 @@ export function createDriver({ mesh, clock, journal, perform, turned }: DriverOp
       mailbox.push(fact)
       if (scheduled || running) return
       scheduled = true
-      queueMicrotask(drain)
+      // After the I/O of this round of the event loop: a hundred children that end together are one turn, one commit.
+      setImmediate(drain)
     },
     drain,
     stop() {

@@ -252,7 +252,7 @@ async function runProbeProgram(
   options: RunOptions & { cwd: string },
 ): Promise<RunResult> {
   const [program = '', ...args] = argv
-  // Loaded with the first such program: it would be a third of what a start has to load.
+  // Loaded with the first such program: it costs 4 MiB, and time before the first spawn.
   const { execa } = await import('execa')
   const subprocess = execa(program, args, {
     ...QUIET,
