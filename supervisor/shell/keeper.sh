@@ -10,7 +10,10 @@ node=$1
 entry=$2
 max_s=${PAIOS_KEEPER_MAX_WAIT:-60}
 wait_s=1
-trap '[ -n "$child" ] && kill -TERM "$child" 2>/dev/null; exit 0' TERM
+child=
+stop=
+# The child may be started and not named yet when the signal comes, so the loop looks at the flag, too.
+trap 'stop=1; [ -n "$child" ] && kill -TERM "$child" 2>/dev/null' TERM
 trap '' HUP INT
 PAIOS_KEEPER=$$
 export PAIOS_KEEPER
@@ -18,8 +21,10 @@ while :; do
   begun=$(date +%s)
   "$node" --max-semi-space-size=1 "$entry" supervise &
   child=$!
+  [ -n "$stop" ] && kill -TERM "$child" 2>/dev/null
   wait "$child"
   code=$?
+  [ -n "$stop" ] && exit 0
   child=
   case $code in
     0|5) exit "$code" ;;
@@ -29,7 +34,9 @@ while :; do
   echo "$(date -u +%Y-%m-%dT%H:%M:%SZ) supervisor ended with code $code; starting it again in $wait_s s"
   sleep "$wait_s" &
   child=$!
+  [ -n "$stop" ] && kill -TERM "$child" 2>/dev/null
   wait "$child"
+  [ -n "$stop" ] && exit 0
   child=
   wait_s=$((wait_s * 2))
 done

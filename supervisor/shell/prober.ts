@@ -17,6 +17,7 @@ import { checkBasics } from './preflight.ts'
 import { probeMarker } from './probe-programs.ts'
 import type { Processes, Tell } from './processes.ts'
 import { expandHome, hasReference, MissingSecret, type Secrets } from './secrets.ts'
+import { untilSlot } from './slot.ts'
 
 /** A time-out that rings this much too late was ours, not the service's. */
 const LATE_MS = 1_000
@@ -73,7 +74,7 @@ function settingsOf({
 /** Opens the prober of one mesh. */
 export function openProber(options: ProberOptions) {
   const runners = new Map<string, Runner[]>()
-  const closing = new AbortController()
+  const checking = new Set<AbortController>()
   const watches = openWatches((service) => {
     for (const runner of runners.get(service) ?? []) if (runner.role === 'preflight') runner.now()
     options.tell(service, { kind: 'input-changed' })
@@ -90,12 +91,15 @@ export function openProber(options: ProberOptions) {
 
   async function checkOnce(service: string, subject: Subject, probe: ProbeSpec): Promise<ProbeResult> {
     let opened: OpenProbe | null = null
+    const controller = new AbortController()
+    checking.add(controller)
     try {
       opened = await openOne(service, subject, probe)
-      return await settle(opened, probe, closing.signal)
+      return await settle(opened, probe, controller)
     } catch (error) {
       return failureOf(error, options.secrets)
     } finally {
+      checking.delete(controller)
       await opened?.close()
     }
   }
@@ -132,7 +136,7 @@ export function openProber(options: ProberOptions) {
       runners.delete(service)
     },
     closeAll(): void {
-      closing.abort()
+      for (const controller of checking) controller.abort()
       for (const list of runners.values()) for (const runner of list) runner.stop()
       watches.close()
     },
@@ -151,9 +155,10 @@ type RunOptions = {
 
 /** One probe's own loop: open, check, wait a period, check again. */
 function run({ service, generation, subject, probe, delayMs, options, openOne }: RunOptions): Runner {
-  const halt = new AbortController()
+  let current: AbortController | null = null
   let stopped = false
   let busy = false
+  let looks = 0
   let opened: OpenProbe | null = null
   let timer: NodeJS.Timeout
   const usesSecret = hasReference(settingsOf(probe))
@@ -164,7 +169,8 @@ function run({ service, generation, subject, probe, delayMs, options, openOne }:
     let result: ProbeResult
     try {
       opened ??= await openOne(service, subject, probe)
-      result = await settle(opened, probe, halt.signal)
+      current = new AbortController()
+      result = await settle(opened, probe, current)
     } catch (error) {
       result = failureOf(error, options.secrets)
     }
@@ -184,9 +190,11 @@ function run({ service, generation, subject, probe, delayMs, options, openOne }:
     })
     const outcome = clean(result, options.secrets)
     options.tell(service, { kind: 'probe-reported', generation, probe: probeName(probe), outcome })
-    timer = setTimeout(look, Math.max(10, probe.every - seconds * 1000))
+    // Services that came up together would be checked together for ever: the second check takes a random phase.
+    const share = looks++ === 0 && delayMs === 0 ? options.random() : 1
+    timer = setTimeout(look, untilSlot(probe.every * share - seconds * 1000, probe.every))
   }
-  timer = setTimeout(look, delayMs)
+  timer = setTimeout(look, delayMs === 0 ? 0 : untilSlot(delayMs, probe.every))
   return {
     service,
     role: probe.role,
@@ -196,7 +204,7 @@ function run({ service, generation, subject, probe, delayMs, options, openOne }:
     },
     stop() {
       stopped = true
-      halt.abort()
+      current?.abort()
       clearTimeout(timer)
       if (!busy) void opened?.close()
     },
@@ -206,9 +214,15 @@ function run({ service, generation, subject, probe, delayMs, options, openOne }:
 /** A probe whose time is over gets this long to say what it was waiting for. */
 const REACT_MS = 200
 
-/** One check within the probe's time-out; `halt` cuts it, and with it the program that it runs. */
-async function settle(opened: OpenProbe, probe: ProbeSpec, halt: AbortSignal): Promise<ProbeResult> {
-  const controller = new AbortController()
+/**
+ * One check within the probe's time-out. The caller may abort `controller` to cut it, and with it the program that
+ * it runs; a signal made of two would cost more than the rest of a check.
+ */
+async function settle(
+  opened: OpenProbe,
+  probe: ProbeSpec,
+  controller: AbortController,
+): Promise<ProbeResult> {
   const due = performance.now() + probe.timeout
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<ProbeResult>((resolve) => {
@@ -222,7 +236,7 @@ async function settle(opened: OpenProbe, probe: ProbeSpec, halt: AbortSignal): P
     }, probe.timeout)
   })
   try {
-    return await Promise.race([opened.check(AbortSignal.any([controller.signal, halt])), late])
+    return await Promise.race([opened.check(controller.signal), late])
   } catch (error) {
     return { kind: 'unknown', reason: (error as Error).message }
   } finally {
