@@ -216,6 +216,8 @@ function createControl(serving: Serving, state: ApiState, metrics: Control['metr
     async down() {
       await supervisor.ask({ kind: 'down' })
       await finished
+      const unknown = supervisor.services().filter(({ state }) => state === 'unknown')
+      return unknown.map(({ name, reason }) => `${name}: ${reason}`)
     },
     start: async (name) => supervisor.ask({ kind: 'start', name: known(name) }),
     stop: async (name, options) => supervisor.ask({ kind: 'stop', name: known(name), ...options }),

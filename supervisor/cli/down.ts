@@ -30,10 +30,11 @@ export const command: Command = {
 }
 
 async function run(invocation: Invocation): Promise<number> {
-  const { home, json, out } = invocation
+  const { home, json, out, err } = invocation
   const drain = watchDrain(invocation)
+  let left: readonly string[] = []
   try {
-    accepted(await request(home, 'POST', '/down', {}))
+    left = accepted<{ left?: readonly string[] }>(await request(home, 'POST', '/down', {})).left ?? []
   } catch (error) {
     if (!(error instanceof PaiosError && error.code === 'no-supervisor')) throw error
     if (!(await isListening(home))) return withoutSupervisor(invocation, error)
@@ -42,8 +43,9 @@ async function run(invocation: Invocation): Promise<number> {
     drain.end()
   }
   while (await isListening(home)) await new Promise((resolve) => setTimeout(resolve, GONE_POLL_MS))
-  out(json ? '{"ok":true}\n' : 'the mesh is down\n')
-  return 0
+  for (const line of left) err(`paios: not stopped: ${line}\n`)
+  out(json ? `${JSON.stringify({ ok: left.length === 0, left })}\n` : 'the mesh is down\n')
+  return left.length === 0 ? 0 : 1
 }
 
 async function withoutSupervisor(invocation: Invocation, error: PaiosError): Promise<number> {

@@ -90,11 +90,11 @@ function forgive(child: Child): Child {
   return { ...child, counters }
 }
 
-function causeOf(child: Child) {
-  if (child.state.kind === 'backoff') return child.state.cause
-  return child.state.kind === 'failed' || child.state.kind === 'blocked'
-    ? ('crash' as const)
-    : ('boot' as const)
+/** A start after its own exit replaces a dead process; one that was held back by something else does not. */
+function causeOf({ state }: Child) {
+  if (state.kind === 'backoff') return state.cause
+  const isReplacement = state.kind === 'failed' || (state.kind === 'blocked' && state.source === 'fatal')
+  return isReplacement ? ('crash' as const) : ('boot' as const)
 }
 
 /** True for a service that ran to its end and is not restarted by its type. */

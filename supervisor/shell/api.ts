@@ -19,7 +19,8 @@ export type Control = {
   events(query: EventQuery): JournalEvent[]
   why(id: number): JournalEvent[]
   up(options: { dryRun: boolean }): Promise<{ plan: Plan; warnings: string[] }>
-  down(): Promise<void>
+  /** Resolves when everything is stopped, with what nobody could tell and so was left alone, in words. */
+  down(): Promise<readonly string[]>
   start(name: string): Promise<Accepted>
   stop(
     name: string,
@@ -82,8 +83,8 @@ export async function serveControl(socket: string, control: Control): Promise<()
     control.up(body),
   )
   server.post('/down', async () => {
-    await control.down()
-    return { ok: true }
+    const left = await control.down()
+    return { ok: true, left }
   })
   server.post<{ Body: { name: string } }>(
     '/start',

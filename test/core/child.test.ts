@@ -346,6 +346,13 @@ describe('row: blocked', () => {
     assert.equal(stage.checked('a').kind('a'), 'spawning')
   })
 
+  it('a start that was held back counts as a first start, one after a fatal exit as a replacement', () => {
+    const held = plain().checked('a', 'fail').fire('a', 'retry').checked('a')
+    assert.equal(held.state('a', 'spawning').cause, 'boot')
+    const fatal = plain().up('a').ended('a', CODES.fatal).fire('a', 'retry').checked('a')
+    assert.equal(fatal.state('a', 'spawning').cause, 'crash')
+  })
+
   it('a fatal exit is not restarted for 15 min', () => {
     const stage = plain().up('a').ended('a', CODES.fatal)
     assert.equal(stage.state('a', 'blocked').retryAt - stage.at, 900_000)

@@ -220,7 +220,9 @@ describe('a record that does not fit the process', { concurrency: 3 }, () => {
     assert.match(reason ?? '', /neither its marker nor its log file/)
     assert.equal(pid, null)
     assert.deepEqual(leaders(mesh, 'a'), [])
-    await mesh.cli(['down'])
+    const down = await mesh.cli(['down'])
+    assert.equal(down.code, 1)
+    assert.match(down.stderr, /^paios: not stopped: a: cannot tell whether its process still is ours/m)
     stranger.untouched()
   })
 

@@ -43,7 +43,7 @@ function controlOf(events: JournalEvent[], more: Partial<Control> = {}): Control
     events: ({ after, limit }) => (limit === 0 ? [] : events.filter(({ id }) => id > after).slice(-limit)),
     why: (id) => events.filter((event) => event.id <= id),
     up: async () => ({ plan: { start: [], restart: [], stop: [], unchanged: [] }, warnings: [] }),
-    down: async () => undefined,
+    down: async () => [],
     start: accepted,
     stop: accepted,
     restart: accepted,
