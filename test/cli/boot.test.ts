@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { copyFile, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,10 +9,31 @@ import { isListening, request } from '../../supervisor/cli/client.ts'
 
 const KEEPER = join(import.meta.dirname, '../../supervisor/shell/keeper.sh')
 
+/** Ends every keeper and supervisor of a home; a keeper first, since it would start the next supervisor. */
+function endAll(home: string): void {
+  const list = () =>
+    execFileSync('ps', ['axeww', '-o', 'pid=,command='], { encoding: 'utf8', maxBuffer: 64 * 1024 ** 2 })
+      .split('\n')
+      .filter((line) => line.includes(`PAIOS_HOME=${home} `) || line.endsWith(`PAIOS_HOME=${home}`))
+      .sort((a, b) => Number(b.includes('keeper.sh')) - Number(a.includes('keeper.sh')))
+  for (let left = list(); left.length > 0; left = list()) {
+    for (const line of left) {
+      try {
+        process.kill(Number.parseInt(line, 10), 'SIGKILL')
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+      }
+    }
+  }
+}
+
 /** A package with the real keeper, whose entry is a program of this test's. */
 async function packageWith(t: TestContext, program: string): Promise<{ home: string; entry: string }> {
   const root = await mkdtemp(join(tmpdir(), 'paios-boot-'))
-  t.after(() => rm(root, { recursive: true }))
+  t.after(async () => {
+    endAll(join(root, 'home'))
+    await rm(root, { recursive: true })
+  })
   await mkdir(join(root, 'supervisor', 'shell'), { recursive: true })
   await mkdir(join(root, 'bin'))
   await copyFile(KEEPER, join(root, 'supervisor', 'shell', 'keeper.sh'))
