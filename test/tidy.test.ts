@@ -202,6 +202,12 @@ describe('what belongs together', () => {
     }
   })
 
+  it('installs without running a script of any dependency, so that nothing has to be compiled', () => {
+    assert.match(read('.npmrc'), /^ignore-scripts=true$/m)
+    const lock = JSON.parse(read('package-lock.json')) as { packages: Record<string, object> }
+    for (const [name, entry] of Object.entries(lock.packages)) assert.ok(!('hasInstallScript' in entry), name)
+  })
+
   it('explains every dependency in docs/decisions', () => {
     const manifest = JSON.parse(read('package.json')) as Record<string, Record<string, string>>
     const decisions = readdirSync(join(root, 'docs/decisions'))

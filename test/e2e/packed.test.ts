@@ -41,7 +41,11 @@ describe('the package as npm installs it', LIMIT, () => {
 
   before(async () => {
     mkdirSync(app)
-    const pack = await run('npm', ['pack', '--silent', '--pack-destination', mesh.home], ROOT)
+    const pack = await run(
+      'npm',
+      ['pack', '--silent', '--ignore-scripts=false', '--pack-destination', mesh.home],
+      ROOT,
+    )
     assert.equal(pack.code, 0, pack.stderr)
     const tarball = readdirSync(mesh.home).find((name) => name.endsWith('.tgz'))!
     writeFileSync(join(app, 'package.json'), '{ "private": true }\n')
