@@ -90,7 +90,7 @@ const MAY: Record<Layer, { readonly now: readonly string[]; readonly late: reado
 
 /** Packages that one layer or file alone may import. */
 const PACKAGES: Record<string, RegExp> = {
-  execa: /^supervisor\/shell\/processes\.ts$/,
+  execa: /^supervisor\/shell\/probe-programs\.ts$/,
   'better-sqlite3': /^supervisor\/shell\/(journal|lock)\.ts$/,
   fastify: /^supervisor\/shell\/api\.ts$/,
   pino: /^supervisor\/shell\/logger\.ts$/,

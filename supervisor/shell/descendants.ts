@@ -175,6 +175,7 @@ function isClean(
 ): boolean {
   if (groupExists(owner.identity.pid)) return false
   for (const [pid, start] of remembered ?? []) {
+    if (pid === owner.identity.pid) continue
     const entry = table.entry(pid)
     if (entry && !entry.zombie && entry.start === start) return false
   }

@@ -5,8 +5,16 @@ import { delimiter, dirname, isAbsolute, join, resolve } from 'node:path'
 import type { ServiceSpec } from '../../schemas/service.ts'
 import { expandHome } from './secrets.ts'
 
+let ownPath: string | null = null
+
 /** PATH for services: the supervisor's own, without the folders that npm and our pinned node add to it. */
-export function servicePath(path = process.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin'): string {
+export function servicePath(): string {
+  ownPath ??= withoutNpm(process.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin')
+  return ownPath
+}
+
+/** A PATH without the folders that npm and our pinned node add to it. */
+export function withoutNpm(path: string): string {
   const own = dirname(process.execPath)
   const kept = path
     .split(delimiter)

@@ -14,7 +14,7 @@ import { declaredEnvironment } from './environment.ts'
 import { openWatches } from './file-watch.ts'
 import { logPathOf } from './log-file.ts'
 import { checkBasics } from './preflight.ts'
-import { probeMarker } from './probe-programs.ts'
+import { probeMarker, runProbeProgram } from './probe-programs.ts'
 import type { Processes, Tell } from './processes.ts'
 import { expandHome, hasReference, MissingSecret, type Secrets } from './secrets.ts'
 import { untilSlot } from './slot.ts'
@@ -280,7 +280,7 @@ function targetOf(
         { ...secrets.resolve(spec.env), ...env },
         probeMarker(options.logs),
       )
-      return processes.run(argv.map(expandHome), {
+      return runProbeProgram(argv.map(expandHome), {
         ...rest,
         env: declared,
         cwd: expandHome(spec.cwd ?? homedir()),

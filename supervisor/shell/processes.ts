@@ -1,17 +1,15 @@
 /**
- * Starts, signals and follows processes. The only file that imports execa, for the programs of probes; a
- * service is started straight by Node, which is faster, in a session of its own with its outputs on the log
- * file, so that it does not notice the supervisor's death. An adopted process is no child of ours: its end is
- * found by looking, and its exit code is unknown.
+ * Starts, signals and follows processes. A service is started with its outputs on the log file and in a session
+ * of its own, so that it does not notice the supervisor's death. An adopted process is no child of ours: its end
+ * is found by looking, and its exit code is unknown.
  */
-import { type ChildProcess, spawn as spawnProcess } from 'node:child_process'
 import { closeSync } from 'node:fs'
-import type { RunOptions, RunResult } from '../../probes/probe.ts'
 import type { ServiceSpec } from '../../schemas/service.ts'
 import type { ChildEvent } from '../core/event.ts'
 import type { Process } from '../core/state.ts'
 import { openDescendants } from './descendants.ts'
-import { declaredEnvironment } from './environment.ts'
+import { declaredEnvironment, resolveProgram } from './environment.ts'
+import { openLauncher } from './launch.ts'
 import { logPathOf, openLog, readTail, watchForLine } from './log-file.ts'
 import { openPipes, type Pipes } from './pipes.ts'
 import { MARKER, type ProcessTable } from './process-table.ts'
@@ -28,8 +26,6 @@ const ENDING_POLL_MS = 10
  * it.
  */
 const FULL_LOOK = 10
-/** execa hands over the whole environment and kills children at exit unless told otherwise. */
-const QUIET = { extendEnv: false, cleanup: false, buffer: false, reject: false } as const
 
 /** A process that is watched: `pipes` for owned stdio, `asks` for the watch of a log line. */
 type Live = {
@@ -50,12 +46,15 @@ export type ProcessesOptions = {
   readonly secrets: Secrets
   readonly logs: string
   readonly tell: Tell
+  /** True if what the service wrote last decides what its end means. */
+  readonly needsTail: (service: string) => boolean
 }
 
 /** Opens process handling for one mesh. */
-export function openProcesses({ table, secrets, logs, tell }: ProcessesOptions) {
+export function openProcesses({ table, secrets, logs, tell, needsTail }: ProcessesOptions) {
   const live = new Map<string, Live>()
   const knownPids = new Set<number>()
+  const launcher = openLauncher()
   const logOf = (service: string) => logPathOf(logs, service)
   const descendants = openDescendants(table, () => knownPids, logOf)
 
@@ -64,7 +63,7 @@ export function openProcesses({ table, secrets, logs, tell }: ProcessesOptions) 
     live.delete(service)
     knownPids.delete(entry.process.identity.pid)
     entry.endWatch?.()
-    const tail = readTail(logPathOf(logs, service), entry.process.logOffset)
+    const tail = needsTail(service) ? readTail(logPathOf(logs, service), entry.process.logOffset) : ''
     tell(service, {
       kind: 'exited',
       generation: entry.generation,
@@ -102,24 +101,26 @@ export function openProcesses({ table, secrets, logs, tell }: ProcessesOptions) 
     failed: (reason: string, permanent: boolean) => void,
   ): void {
     const [program = '', ...args] = (spec.command ?? []).map(expandHome)
-    const isPiped = spec.stdio === 'pipes'
-    const fail = (error: NodeJS.ErrnoException) => failed(spawnReason(program, error), isPermanent(error))
-    let child: ChildProcess
-    try {
-      child = spawnProcess(program, args, {
-        cwd: expandHome(spec.cwd ?? env['HOME'] ?? '/'),
-        env,
-        detached: true,
-        stdio: [isPiped ? 'pipe' : 'ignore', isPiped ? 'pipe' : log.fd, log.fd],
-      })
-    } catch (error) {
-      // Most failures come as an event; the rarer ones (ENOTDIR, E2BIG, ENOMEM) are thrown.
-      return fail(error as NodeJS.ErrnoException)
+    const found = resolveProgram(spec, env['PATH'] ?? '')
+    const wanted = {
+      command: [program, ...args] as const,
+      path: found.kind === 'found' ? found.path : null,
+      cwd: expandHome(spec.cwd ?? env['HOME'] ?? '/'),
+      env,
+      log: log.fd,
+      stdio: spec.stdio,
     }
+    let known: Live | null = null
+    const exited = (code: number | null, signal: string | null) => {
+      if (known === null) return
+      known.isChild = false
+      ended(service, known, code, signal)
+    }
+    const fail = (error: NodeJS.ErrnoException) => failed(spawnReason(program, error), isPermanent(error))
+    const child = launcher.launch(wanted, exited, fail)
+    if (child === null) return
     const { pid } = child
-    if (pid === undefined) return void child.once('error', fail)
-    const entry = table.entry(pid)
-    const identity = { boot: table.boot, pid, start: entry?.start ?? '' }
+    const identity = { boot: table.boot, pid, start: table.entry(pid)?.start ?? '' }
     const process: Process = {
       identity,
       run,
@@ -128,16 +129,10 @@ export function openProcesses({ table, secrets, logs, tell }: ProcessesOptions) 
       logOffset: log.offset,
       adopted: false,
     }
-    const pipes =
-      child.stdin && child.stdout ? openPipes(child.stdin, child.stdout, logPathOf(logs, service)) : null
-    const known: Live = { process, generation, pipes, isChild: true, endWatch: null, isEnding: false }
+    const pipes = child.pipes && openPipes(child.pipes.stdin, child.pipes.stdout, logPathOf(logs, service))
+    known = { process, generation, pipes, isChild: true, endWatch: null, isEnding: false }
     live.set(service, known)
     knownPids.add(pid)
-    child.once('exit', (code, signal) => {
-      known.isChild = false
-      ended(service, known, code, signal)
-    })
-    child.on('error', () => undefined)
     tell(service, { kind: 'spawned', generation, identity, logOffset: log.offset })
   }
 
@@ -224,8 +219,10 @@ export function openProcesses({ table, secrets, logs, tell }: ProcessesOptions) 
     scan: () => descendants.scan(new Map([...live].map(([service, entry]) => [service, entry.process]))),
     remembered: (service: string) => descendants.remembered(service),
     forget: (service: string) => descendants.forget(service),
-    run: (argv: readonly string[], options: RunOptions & { cwd: string }) => runProbeProgram(argv, options),
-    close: () => clearInterval(poll),
+    close(): void {
+      clearInterval(poll)
+      launcher.close()
+    },
   }
 }
 
@@ -241,53 +238,4 @@ function isAlive(pid: number): boolean {
 function isSame(table: ProcessTable, { identity }: Process): boolean {
   const entry = table.entry(identity.pid)
   return entry !== null && !entry.zombie && entry.start === identity.start
-}
-
-/** Most that is kept of each output of a probe's program. */
-const OUTPUT_MAX = 4 * 1024 * 1024
-
-/** Runs a probe's program in a group of its own; when the signal aborts, the whole group is killed. */
-async function runProbeProgram(
-  argv: readonly string[],
-  options: RunOptions & { cwd: string },
-): Promise<RunResult> {
-  const [program = '', ...args] = argv
-  // Loaded with the first such program: it costs 4 MiB, and time before the first spawn.
-  const { execa } = await import('execa')
-  const subprocess = execa(program, args, {
-    ...QUIET,
-    buffer: true,
-    maxBuffer: OUTPUT_MAX,
-    stripFinalNewline: false,
-    detached: true,
-    cwd: options.cwd,
-    env: { ...options.env },
-    input: options.stdin ?? '',
-  })
-  const { pid } = subprocess
-  const kill = () => {
-    if (pid === undefined) return
-    try {
-      process.kill(-pid, 'SIGKILL')
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
-    }
-  }
-  if (options.signal.aborted) kill()
-  options.signal.addEventListener('abort', kill, { once: true })
-  const result = await subprocess.finally(() => {
-    options.signal.removeEventListener('abort', kill)
-    kill()
-  })
-  if (result.exitCode === undefined && result.signal === undefined) {
-    throw new Error(
-      `${program} could not be run: ${result.cause instanceof Error ? result.cause.message : 'unknown cause'}`,
-    )
-  }
-  return {
-    code: result.exitCode ?? null,
-    signal: result.signal ?? null,
-    stdout: String(result.stdout ?? ''),
-    stderr: String(result.stderr ?? ''),
-  }
 }

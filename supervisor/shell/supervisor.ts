@@ -66,7 +66,9 @@ export function createSupervisor(options: SupervisorOptions) {
   const timers = createTimers(clock, (service, timer, token) =>
     tell(service, { kind: 'timer-fired', timer, token }),
   )
-  const processes = openProcesses({ table, secrets, logs: home.logs, tell })
+  const needsTail = (service: string) =>
+    mesh.children.get(service)?.spec.exits.some((signature) => signature.log !== undefined) ?? false
+  const processes = openProcesses({ table, secrets, logs: home.logs, tell, needsTail })
   const subject = (service: string): Subject | null => {
     const child = mesh.children.get(service)
     return child ? { spec: child.spec, generation: child.generation, process: processOf(child) } : null

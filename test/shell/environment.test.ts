@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { after, describe, it } from 'node:test'
 import type { ServiceSpec } from '../../schemas/service.ts'
 import { serviceSpec } from '../../schemas/service.ts'
-import { declaredEnvironment, resolveProgram, servicePath } from '../../supervisor/shell/environment.ts'
+import { declaredEnvironment, resolveProgram, withoutNpm } from '../../supervisor/shell/environment.ts'
 
 const folder = mkdtempSync('/tmp/pe-')
 after(() => rmSync(folder, { recursive: true }))
@@ -40,11 +40,11 @@ describe('the PATH of services', () => {
       '/bin',
       '/usr/bin',
     ]
-    assert.equal(servicePath(path.join(':')), '/usr/bin:/bin')
+    assert.equal(withoutNpm(path.join(':')), '/usr/bin:/bin')
   })
 
   it('is never empty', () => {
-    assert.equal(servicePath(dirname(process.execPath)), '/usr/local/bin:/usr/bin:/bin')
+    assert.equal(withoutNpm(dirname(process.execPath)), '/usr/local/bin:/usr/bin:/bin')
   })
 })
 

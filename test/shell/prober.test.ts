@@ -30,7 +30,13 @@ it('a check that failed reads its secret anew, so that a replaced one is no trou
     probes: [probe],
   })
   const secrets = openSecrets(join(folder, 'env'))
-  const processes = openProcesses({ table: openProcessTable(), secrets, logs: folder, tell: () => undefined })
+  const processes = openProcesses({
+    table: openProcessTable(),
+    secrets,
+    logs: folder,
+    tell: () => undefined,
+    needsTail: () => true,
+  })
   const outcomes: ProbeOutcome['kind'][] = []
   const { promise: passed, resolve } = Promise.withResolvers<void>()
   const prober = openProber({
