@@ -3,18 +3,13 @@
  * fresh socket for each check, since a reused one fails for no reason after the prober's own
  * loop was blocked, and no client library.
  */
-import { Agent, type IncomingMessage, request } from 'node:http'
-import { urlToHttpOptions } from 'node:url'
 import { z } from 'zod'
 import { valueAt } from './dotted-path.ts'
 import { excerpt } from './excerpt.ts'
+import { exchange, type HttpAnswer, targetOf } from './http-exchange.ts'
 import { LATE, watchLateness } from './lateness.ts'
 import { defineProbe, fail, type ProbeResult, pass, unknown } from './probe.ts'
 import { pattern } from './units.ts'
-
-const BODY_LIMIT_BYTES = 1024 ** 2
-/** One for all checks: `agent: false` would make one for each. */
-const agent = new Agent({ keepAlive: false })
 
 const isLoopback = (url: string) => {
   const parsed = URL.parse(url)
@@ -60,28 +55,7 @@ const shape = {
     .default([]),
 }
 type Settings = z.output<z.ZodObject<typeof shape>>
-type Answer = {
-  readonly status: number
-  readonly contentType: string
-  readonly text: string
-  readonly json: unknown
-}
-
-/** The body as text. Rejects if it is longer than 1 MiB. Plain events, since an iterator costs as much as the rest. */
-function readBody(response: IncomingMessage): Promise<string> {
-  const { promise, resolve, reject } = Promise.withResolvers<string>()
-  const chunks: Buffer[] = []
-  let length = 0
-  response.on('data', (chunk: Buffer) => {
-    length += chunk.length
-    if (length > BODY_LIMIT_BYTES) reject(new Error('the body is longer than 1 MiB'))
-    else chunks.push(chunk)
-  })
-  response.once('end', () => resolve(Buffer.concat(chunks).toString('utf8')))
-  response.once('error', reject)
-  response.once('close', () => reject(new Error('the answer ended in its middle')))
-  return promise
-}
+type Answer = HttpAnswer & { readonly json: unknown }
 
 /** Undefined where the body is not JSON: then no path finds anything. */
 function parseJson(text: string): unknown {
@@ -91,28 +65,6 @@ function parseJson(text: string): unknown {
     return JSON.parse(text)
   } catch {
     return undefined
-  }
-}
-
-type Target = ReturnType<typeof urlToHttpOptions>
-
-async function ask(target: Target, settings: Settings, signal: AbortSignal): Promise<Answer> {
-  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
-  const headers = { connection: 'close' }
-  const asked = request({ ...target, method: settings.method, agent, headers }, resolve)
-  const abort = () => asked.destroy(new Error('no answer in time'))
-  asked.on('error', reject)
-  signal.addEventListener('abort', abort, { once: true })
-  if (signal.aborted) abort()
-  else asked.end()
-  try {
-    const response = await promise
-    const contentType = (response.headers['content-type'] ?? '').split(';', 1)[0]?.trim() ?? ''
-    const text = await readBody(response)
-    return { status: response.statusCode ?? 0, contentType, text, json: parseJson(text) }
-  } finally {
-    signal.removeEventListener('abort', abort)
-    asked.destroy()
   }
 }
 
@@ -171,12 +123,17 @@ export const http = defineProbe('http', shape, async (settings) => {
   }
   const url = new URL(settings.url ?? `http://127.0.0.1:${settings.port}${settings.path}`)
   const what = `${settings.method} ${url.pathname}`
-  const target = urlToHttpOptions(url)
+  const target = targetOf(url, settings.method)
+  const readsJson =
+    settings.body.length + settings.failIf.length > 0 ||
+    settings.show !== undefined ||
+    settings.progress?.path !== undefined
   return {
     async check(signal) {
       const lateness = watchLateness()
       try {
-        return resultOf(await ask(target, settings, signal), settings, what)
+        const answer = await exchange(target, signal)
+        return resultOf({ ...answer, json: readsJson ? parseJson(answer.text) : undefined }, settings, what)
       } catch (error) {
         if (signal.aborted) return lateness.isLate() ? unknown(LATE) : fail(`${what}: no answer in time`)
         const { code, message } = error as NodeJS.ErrnoException

@@ -32,6 +32,28 @@ export type RunOptions = {
   readonly signal: AbortSignal
 }
 
+/** How a probe starts a program to talk to; `env` is added to the service's, a null takes a variable away. */
+export type ConverseOptions = {
+  readonly env?: Readonly<Record<string, string | null>>
+  readonly cwd?: string
+  readonly signal: AbortSignal
+}
+
+/** A program that a probe has started and talks to, one line of text at a time. */
+export type Conversation = {
+  readonly pid: number
+  /** Settles when the program itself has ended; what it started may live on until `close`. */
+  readonly ended: Promise<{ readonly code: number | null; readonly signal: string | null }>
+  /** Writes one line; a program that has ended does not get it. */
+  write(line: string): void
+  /** Calls back for each line of its stdout from now on. */
+  onLine(take: (line: string) => void): void
+  /** The end of what it wrote to stderr, at most 8 KiB. */
+  stderr(): string
+  /** Ends it: stdin closed, 2 s, SIGTERM, 2 s, SIGKILL; resolves when nothing that it started is left. */
+  close(): Promise<void>
+}
+
 /** What a probe may know of, and do to, the service that it looks at. The shell implements it. */
 export type ProbeTarget = {
   readonly service: string
@@ -54,6 +76,11 @@ export type ProbeTarget = {
    * Runs a program with the service's declared environment: own group, killed whole when the signal aborts.
    */
   run(argv: readonly string[], options: RunOptions): Promise<RunResult>
+  /**
+   * Starts a program with the service's declared environment and talks to it. `signal` ends it at once. The caller
+   * closes it.
+   */
+  converse(argv: readonly string[], options: ConverseOptions): Promise<Conversation>
 }
 
 /** An open probe: `check` settles within the signal's life; `close` frees what `open` took. */

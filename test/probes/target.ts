@@ -7,7 +7,9 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { TestContext } from 'node:test'
 import { z } from 'zod'
-import type { ProbeKind, ProbeResult, ProbeTarget, RunOptions, RunResult } from '../../probes/probe.ts'
+import type { ProbeKind, ProbeResult, ProbeTarget } from '../../probes/probe.ts'
+import { openProbePrograms } from '../../supervisor/shell/probe-programs.ts'
+import { openProcessTable } from '../../supervisor/shell/process-table.ts'
 
 /** A folder that is removed when the test ends. */
 export async function temporaryFolder(t: TestContext): Promise<string> {
@@ -29,27 +31,19 @@ export async function startProgram(t: TestContext, argv: readonly string[]): Pro
   return child
 }
 
-async function run(argv: readonly string[], { env, stdin, signal }: RunOptions): Promise<RunResult> {
-  signal.throwIfAborted()
-  const child = spawn(argv[0] ?? '', argv.slice(1), {
-    detached: true,
-    env: { PATH: process.env['PATH'], ...env },
-  })
-  const output = { stdout: '', stderr: '' }
-  child.stdout.setEncoding('utf8').on('data', (text) => {
-    output.stdout += text
-  })
-  child.stderr.setEncoding('utf8').on('data', (text) => {
-    output.stderr += text
-  })
-  child.stdin.end(stdin)
-  const kill = () => child.pid !== undefined && process.kill(-child.pid, 'SIGKILL')
-  signal.addEventListener('abort', kill, { once: true })
-  try {
-    const [code, signalName] = await once(child, 'close')
-    return { code, signal: signalName, ...output }
-  } finally {
-    signal.removeEventListener('abort', kill)
+const table = openProcessTable()
+const PATH = process.env['PATH'] ?? '/usr/bin:/bin'
+
+/** How the supervisor runs programs of probes, with a folder in place of its logs. */
+function programsIn(folder: string): Pick<ProbeTarget, 'run' | 'converse'> {
+  const programs = openProbePrograms(table, folder)
+  const place = (env: Readonly<Record<string, string | null>> = {}, cwd = tmpdir()) => {
+    const kept = Object.entries({ PATH, HOME: folder, ...env }).filter((entry) => entry[1] !== null)
+    return { env: Object.fromEntries(kept) as Record<string, string>, cwd }
+  }
+  return {
+    run: (argv, { env, ...rest }) => programs.run(argv, { ...rest, ...place(env) }),
+    converse: (argv, { env, cwd, signal }) => programs.converse(argv, { signal, ...place(env, cwd) }),
   }
 }
 
@@ -64,7 +58,7 @@ export function createTarget(cacheDir: string, overrides: Partial<ProbeTarget> =
     logOffset: 0,
     cacheDir,
     tree: () => Promise.resolve(overrides.pid ? [overrides.pid] : []),
-    run,
+    ...programsIn(cacheDir),
     ...overrides,
   }
 }
