@@ -4,9 +4,7 @@
  */
 import { appendFileSync } from 'node:fs'
 import type { Readable, Writable } from 'node:stream'
-
-/** A line longer than this is not a message; what comes until the next newline is dropped. */
-const LINE_MAX = 16 * 1024 * 1024
+import { splitLines } from './lines.ts'
 
 type Answer = { resolve(value: unknown): void; reject(error: Error): void }
 
@@ -83,22 +81,4 @@ function parse(line: string): Message | null {
   } catch {
     return null
   }
-}
-
-function splitLines(stream: Readable, take: (line: string) => void): void {
-  let rest = ''
-  let dropping = false
-  stream.setEncoding('utf8')
-  stream.on('data', (chunk: string) => {
-    const lines = (rest + chunk).split('\n')
-    rest = lines.pop() ?? ''
-    for (const line of lines) {
-      if (dropping) dropping = false
-      else if (line.trim() !== '') take(line)
-    }
-    if (rest.length > LINE_MAX) {
-      rest = ''
-      dropping = true
-    }
-  })
 }

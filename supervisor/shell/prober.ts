@@ -14,7 +14,7 @@ import { declaredEnvironment } from './environment.ts'
 import { openWatches } from './file-watch.ts'
 import { logPathOf } from './log-file.ts'
 import { checkBasics } from './preflight.ts'
-import { probeMarker, runProbeProgram } from './probe-programs.ts'
+import type { ProbePrograms } from './probe-programs.ts'
 import type { Processes, Tell } from './processes.ts'
 import { expandHome, hasReference, MissingSecret, type Secrets } from './secrets.ts'
 import { untilSlot } from './slot.ts'
@@ -42,6 +42,7 @@ export type ProberOptions = {
   readonly logs: string
   readonly cache: string
   readonly processes: Processes
+  readonly programs: ProbePrograms
   readonly subject: (service: string) => Subject | null
   readonly tell: Tell
   readonly ran: (run: ProbeRun) => void
@@ -264,8 +265,13 @@ function targetOf(
   { generation, process, spec }: Subject,
   options: ProberOptions,
 ): ProbeTarget {
-  const { processes, secrets } = options
+  const { processes, programs, secrets } = options
   const pipes = processes.pipes(service)
+  const place = (env: Readonly<Record<string, string | null>> = {}, cwd = spec.cwd ?? homedir()) => {
+    const declared = Object.entries({ ...declaredEnvironment(secrets.resolve(spec.env), {}), ...env })
+    const kept = declared.filter((entry): entry is [string, string] => entry[1] !== null)
+    return { env: Object.fromEntries(kept), cwd: expandHome(cwd) }
+  }
   return {
     service,
     pid: process?.identity.pid ?? null,
@@ -275,17 +281,9 @@ function targetOf(
     logOffset: process?.logOffset ?? 0,
     cacheDir: options.cache,
     tree: () => Promise.resolve(processes.tree(service)),
-    run: (argv, { env, ...rest }) => {
-      const declared = declaredEnvironment(
-        { ...secrets.resolve(spec.env), ...env },
-        probeMarker(options.logs),
-      )
-      return runProbeProgram(argv.map(expandHome), {
-        ...rest,
-        env: declared,
-        cwd: expandHome(spec.cwd ?? homedir()),
-      })
-    },
+    run: (argv, { env, ...rest }) => programs.run(argv.map(expandHome), { ...rest, ...place(env) }),
+    converse: (argv, { env, cwd, signal }) =>
+      programs.converse(argv.map(expandHome), { signal, ...place(env, cwd) }),
     ...(pipes ? { request: pipes.request } : {}),
   }
 }

@@ -21,6 +21,7 @@ import type { Journal, Left } from './journal.ts'
 import { logPathOf } from './log-file.ts'
 import type { Logger } from './logger.ts'
 import type { Metrics } from './metrics.ts'
+import { openProbePrograms } from './probe-programs.ts'
 import { openProber, type ProbeRun, type Subject } from './prober.ts'
 import type { ProcessTable } from './process-table.ts'
 import { openProcesses, type Tell } from './processes.ts'
@@ -79,6 +80,7 @@ export function createSupervisor(options: SupervisorOptions) {
     logs: home.logs,
     cache: home.cache,
     processes,
+    programs: openProbePrograms(table, home.logs),
     subject,
     tell,
     ran,

@@ -12,10 +12,13 @@ import { after, before, describe, it } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { probeKinds } from '../../probes/index.ts'
-import type { OpenProbe, ProbeResult, ProbeTarget, RunResult } from '../../probes/probe.ts'
+import type { OpenProbe, ProbeResult, ProbeTarget } from '../../probes/probe.ts'
 import type { ServiceSpec } from '../../schemas/service.ts'
 import { classify } from '../../supervisor/core/exits.ts'
+import { openProbePrograms } from '../../supervisor/shell/probe-programs.ts'
+import { openProcessTable } from '../../supervisor/shell/process-table.ts'
 import { freePort, type GatewayHome, gatewayHome, installBrains } from '../brains.ts'
+import { createTarget } from '../probes/target.ts'
 import { specOf } from './spec.ts'
 
 const START_LIMIT_MS = 120_000
@@ -42,40 +45,20 @@ function startLife(spec: ServiceSpec, gw: GatewayHome, name: string): Life {
   }
 }
 
+const programs = openProbePrograms(openProcessTable(), 'contract')
+
 function targetOf(
   gw: GatewayHome,
   env: Record<string, string>,
   pid: number | null,
   logPath: string | null,
 ): ProbeTarget {
-  return {
-    service: 'subject',
+  return createTarget(join(gw.home, 'cache'), {
     pid,
-    generation: 1,
     startedAtMs: pid === null ? null : Date.now(),
     logPath,
-    logOffset: 0,
-    cacheDir: join(gw.home, 'cache'),
-    tree: async () => (pid === null ? [] : [pid]),
-    run: (argv, { signal }) => run(argv, env, signal),
-  }
-}
-
-async function run(
-  argv: readonly string[],
-  env: Record<string, string>,
-  signal: AbortSignal,
-): Promise<RunResult> {
-  const [program = '', ...args] = argv
-  const child = spawn(program, args, { env, signal, stdio: ['ignore', 'pipe', 'pipe'] })
-  const texts = ['', '']
-  for (const [index, stream] of [child.stdout, child.stderr].entries()) {
-    stream.setEncoding('utf8').on('data', (text: string) => {
-      texts[index] += text
-    })
-  }
-  const [code, killed] = (await once(child, 'close')) as [number | null, string | null]
-  return { code, signal: killed, stdout: texts[0] ?? '', stderr: texts[1] ?? '' }
+    run: (argv, { signal }) => programs.run(argv, { env, cwd: gw.home, signal }),
+  })
 }
 
 /** One check of one probe of the spec, its token reference resolved as the shell does it. */

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { it } from 'node:test'
 import { serviceSpec } from '../../schemas/service.ts'
 import type { ProbeOutcome } from '../../supervisor/core/event.ts'
+import { openProbePrograms } from '../../supervisor/shell/probe-programs.ts'
 import { openProber } from '../../supervisor/shell/prober.ts'
 import { openProcessTable } from '../../supervisor/shell/process-table.ts'
 import { openProcesses } from '../../supervisor/shell/processes.ts'
@@ -42,6 +43,7 @@ it('a check that failed reads its secret anew, so that a replaced one is no trou
   const prober = openProber({
     secrets,
     processes,
+    programs: openProbePrograms(openProcessTable(), folder),
     logs: folder,
     cache: folder,
     subject: () => ({ spec, generation: 1, process: null }),
