@@ -7,7 +7,7 @@ import { chmodSync, rmSync } from 'node:fs'
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
 import type { JournalEvent, Plan, Status } from '../../schemas/status.ts'
 import { type ErrorCode, errnoOf, PaiosError } from '../errors.ts'
-import type { EventQuery } from './journal.ts'
+import type { EventQuery } from './history.ts'
 
 /** How often a follower is looked after when nothing happens. */
 const FOLLOW_MS = 200

@@ -72,7 +72,12 @@ function fits(spool: Spool, line: string): boolean {
 }
 
 function redacted(record: RecordEffect, redact: (text: string) => string): RecordEffect {
-  return { ...record, text: redact(record.text), data: JSON.parse(redact(JSON.stringify(record.data))) }
+  return { ...record, text: redact(record.text), data: JSON.parse(redactedJson(record.data, redact)) }
+}
+
+/** The data as JSON, every text in it redacted. The JSON itself is not: a secret of digits would break it. */
+export function redactedJson(data: RecordEffect['data'], redact: (text: string) => string): string {
+  return JSON.stringify(data, (_, value: unknown) => (typeof value === 'string' ? redact(value) : value))
 }
 
 function merge(old: Writes, fresh: Writes): Writes {

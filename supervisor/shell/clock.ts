@@ -26,6 +26,7 @@ export function createClock(startMs: number, onGap: (gapMs: number) => void): Cl
   const origin = performance.now()
   let skippedMs = 0
   let lastMono = origin
+  let lastRead = origin
   let lastUptime = uptime() * 1000
   const look = (isTick: boolean): number => {
     const mono = performance.now()
@@ -33,16 +34,21 @@ export function createClock(startMs: number, onGap: (gapMs: number) => void): Cl
     if (!isTick && passed < TICK_MS + GAP_MS) return mono
     const up = uptime() * 1000
     const gap = Math.max(passed, up - lastUptime) - TICK_MS
+    const counted = Math.max(lastMono + TICK_MS, lastRead)
     lastMono = mono
     lastUptime = up
-    if (gap > GAP_MS) {
-      skippedMs += Math.max(0, passed - TICK_MS)
-      onGap(gap)
-    }
-    return mono
+    if (gap <= GAP_MS) return mono
+    // What was read in the middle of the gap was said, and is not taken back.
+    skippedMs += Math.max(0, mono - counted)
+    onGap(gap)
+    // Whoever hears of the gap may have read the clock.
+    return performance.now()
   }
   return {
-    awake: () => startMs + look(false) - origin - skippedMs,
+    awake() {
+      lastRead = look(false)
+      return startMs + lastRead - origin - skippedMs
+    },
     wall: () => Date.now(),
     tick: () => {
       look(true)

@@ -8,8 +8,9 @@ import Database from 'better-sqlite3'
 import type { JournalEvent } from '../../schemas/status.ts'
 import type { Row } from '../core/event.ts'
 import type { Child } from '../core/state.ts'
-import { errnoOf } from '../errors.ts'
-import { openBacklog, type Writes } from './backlog.ts'
+import { errnoOf, PaiosError } from '../errors.ts'
+import { openBacklog, redactedJson, type Writes } from './backlog.ts'
+import { type EventQuery, readEvents, readWhy, withNewer } from './history.ts'
 import { openSpool } from './spool.ts'
 
 /** Events are kept at least this long. */
@@ -25,14 +26,6 @@ export type Left = {
   readonly wanted: 'up' | 'down'
   readonly nextEventId: number
   readonly awakeMs: number
-}
-
-/** Which events to read. Times are Unix milliseconds. */
-export type EventQuery = {
-  readonly after: number
-  readonly limit: number
-  readonly service: string | null
-  readonly sinceMs: number | null
 }
 
 export type Journal = {
@@ -70,10 +63,11 @@ CREATE INDEX IF NOT EXISTS event_subject ON event (subject, id);
 /**
  * Opens (and if need be makes) the journal. `redact` is applied to every text that is written. What the spool
  * holds is part of what `left`, `events` and `why` say, and enters the database with the first write that
- * succeeds: a start on a disk that is still full must find what lives.
+ * succeeds: a start on a disk that is still full must find what lives. Opening and `left` throw
+ * home-unwritable where the database cannot be read.
  */
 export function openJournal(path: string, spoolPath: string, redact: (text: string) => string): Journal {
-  const database = openDatabase(path)
+  const database = reading(path, () => openDatabase(path))
   const spool = openSpool(spoolPath)
   const backlog = openBacklog(spool, redact)
   const write = writer(database, redact)
@@ -103,15 +97,14 @@ export function openJournal(path: string, spoolPath: string, redact: (text: stri
       if (problem === null && attempt(() => write(batch, knownSpecs))) return
       for (const writes of batch) backlog.add(writes)
     },
-    left: () => backlog.writes().reduce(overlay, readLeft(database)),
+    left: () =>
+      backlog.writes().reduce(
+        overlay,
+        reading(path, () => readLeft(database)),
+      ),
     events: (query) => withNewer(readEvents(database, query), backlog.events(), query),
     why: (id) => readWhy(database, backlog.events(), id),
-    lastDocument: () =>
-      unkept ??
-      (database.prepare("SELECT key AS hash, value AS mesh FROM meta WHERE key LIKE 'document:%'").get() as
-        | { hash: string; mesh: string }
-        | undefined) ??
-      null,
+    lastDocument: () => unkept ?? readDocument(database),
     keepDocument(hash, mesh) {
       unkept = { hash, mesh }
       attempt(nothing)
@@ -131,6 +124,22 @@ export function openJournal(path: string, spoolPath: string, redact: (text: stri
   }
 }
 
+/** What nothing goes on without: throws disk-full or home-unwritable, in words. */
+function reading<T>(path: string, work: () => T): T {
+  try {
+    return work()
+  } catch (cause) {
+    if (!(cause instanceof Database.SqliteError)) throw cause
+    if (cause.code === 'SQLITE_FULL') throw new PaiosError('disk-full', troubleOf(path, cause), { cause })
+    // A new one would know nothing of what runs, and start all of it a second time.
+    const remedy = /^SQLITE_(NOTADB|CORRUPT)/.test(cause.code)
+      ? '; put back a copy of it, or move it away once nothing that it knows runs any more'
+      : ''
+    const message = `the journal ${path} cannot be read: ${cause.message}${remedy}`
+    throw new PaiosError('home-unwritable', message, { cause })
+  }
+}
+
 function openDatabase(path: string): Database.Database {
   const database = new Database(path, { timeout: BUSY_MS })
   database.pragma('journal_mode = WAL')
@@ -146,7 +155,10 @@ function troubleOf(path: string, { code, message }: Error & { code: string }): s
 }
 
 function pruneTo(database: Database.Database, wall: number): void {
-  database.prepare('DELETE FROM event WHERE wall < ?').run(wall - KEEP_MS)
+  // Without the newest one, a start after a quiet season would use its ids again.
+  database
+    .prepare('DELETE FROM event WHERE wall < ? AND id < (SELECT max(id) FROM event)')
+    .run(wall - KEEP_MS)
   database.prepare('DELETE FROM event WHERE id <= (SELECT max(id) FROM event) - ?').run(KEEP_MOST)
   database.exec('DELETE FROM spec WHERE hash NOT IN (SELECT spec FROM service)')
 }
@@ -159,6 +171,16 @@ function keepDocument(database: Database.Database, hash: string, mesh: string): 
   keep.immediate()
 }
 
+function readDocument(database: Database.Database): { hash: string; mesh: string } | null {
+  const kept = database
+    .prepare(
+      `SELECT substr(key, length('document:') + 1) AS hash, value AS mesh FROM meta
+       WHERE key LIKE 'document:%'`,
+    )
+    .get()
+  return (kept as { hash: string; mesh: string } | undefined) ?? null
+}
+
 /** What was left, with one step over it that the database does not have. */
 function overlay(left: Left, { rows, gone, records, wanted, at }: Writes): Left {
   const isOther = ({ child }: Row) =>
@@ -169,19 +191,6 @@ function overlay(left: Left, { rows, gone, records, wanted, at }: Writes): Left 
     nextEventId: Math.max(left.nextEventId, ...records.map(({ id }) => id + 1)),
     awakeMs: at,
   }
-}
-
-/** Adds the events that the database does not have to those that it has. */
-function withNewer(events: JournalEvent[], newer: JournalEvent[], query: EventQuery): JournalEvent[] {
-  const { after, service, sinceMs, limit } = query
-  const matching = newer.filter(
-    ({ id, subject, at }) =>
-      id > after &&
-      (service === null || subject === service) &&
-      (sinceMs === null || Date.parse(at) >= sinceMs) &&
-      id > (events.at(-1)?.id ?? 0),
-  )
-  return limit === 0 ? [] : [...events, ...matching].slice(-limit)
 }
 
 function writer(database: Database.Database, redact: (text: string) => string) {
@@ -209,7 +218,7 @@ function writer(database: Database.Database, redact: (text: string) => string) {
         generation,
         kind,
         redact(text),
-        redact(JSON.stringify(data)),
+        redactedJson(data, redact),
         cause,
       )
     }
@@ -249,49 +258,4 @@ function readLeft(database: Database.Database): Left {
     nextEventId: newest.id + 1,
     awakeMs: Number(value('awake') ?? 0),
   }
-}
-
-type EventRow = {
-  id: number
-  wall: number
-  awake: number
-  subject: string
-  generation: number | null
-  kind: string
-  text: string
-  data: string
-  cause: number | null
-}
-
-const show = ({ wall, awake, data, ...rest }: EventRow): JournalEvent => ({
-  ...rest,
-  at: new Date(wall).toISOString(),
-  awakeMs: awake,
-  data: JSON.parse(data) as Record<string, unknown>,
-})
-
-function readEvents(
-  database: Database.Database,
-  { after, limit, service, sinceMs }: EventQuery,
-): JournalEvent[] {
-  const rows = database
-    .prepare(
-      `SELECT * FROM event WHERE id > @after AND (@service IS NULL OR subject = @service)
-       AND (@since IS NULL OR wall >= @since) ORDER BY id DESC LIMIT @limit`,
-    )
-    .all({ after, limit, service, since: sinceMs })
-  return (rows as EventRow[]).reverse().map(show)
-}
-
-function readWhy(database: Database.Database, newer: JournalEvent[], id: number): JournalEvent[] {
-  const one = database.prepare('SELECT * FROM event WHERE id = ?')
-  const chain: JournalEvent[] = []
-  for (let next: number | null = id; next !== null && chain.length < 200; ) {
-    const row = one.get(next) as EventRow | undefined
-    const event = row ? show(row) : newer.find((candidate) => candidate.id === next)
-    if (!event) break
-    chain.unshift(event)
-    next = event.cause
-  }
-  return chain
 }

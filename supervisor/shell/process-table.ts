@@ -4,7 +4,7 @@
  * is only compared: clock ticks since boot on Linux, the start date of `ps` elsewhere (1 s grain).
  */
 import { execFileSync } from 'node:child_process'
-import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync } from 'node:fs'
+import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync, realpathSync } from 'node:fs'
 
 /** The environment variable that names the run a process belongs to. */
 export const MARKER = 'PAIOS_RUN'
@@ -112,7 +112,9 @@ function linuxTable(): ProcessTable {
     },
     writesTo(pid, path) {
       try {
-        return ['1', '2'].some((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`) === path)
+        // The kernel names the file itself, the home may be reached through a link.
+        const real = realPathOf(path)
+        return ['1', '2'].some((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`) === real)
       } catch {
         return null
       }
@@ -120,6 +122,15 @@ function linuxTable(): ProcessTable {
     orphans: () => linuxOrphans(table),
   }
   return table
+}
+
+/** The path without links; as it is where there is no such file. */
+function realPathOf(path: string): string {
+  try {
+    return realpathSync.native(path)
+  } catch {
+    return path
+  }
 }
 
 function findMarker(variables: readonly string[]): Marker {
@@ -159,8 +170,7 @@ function parsePs(text: string): Entry[] {
   for (const line of text.split('\n')) {
     const match = PS_LINE.exec(line)
     if (!match) continue
-    const [, pid, parent, group, stat, start, command] = match
-    const program = (command ?? '').split(' ')[0]?.split('/').at(-1) ?? ''
+    const [, pid, parent, group, stat, start, program] = match
     entries.push({
       pid: Number(pid),
       parent: Number(parent),
@@ -168,22 +178,26 @@ function parsePs(text: string): Entry[] {
       session: null,
       start: (start ?? '').replace(/\s+/g, ' '),
       zombie: (stat ?? '').startsWith('Z'),
-      program,
+      program: (program ?? '').replace(/ <defunct>$/, ''),
     })
   }
+  if (entries.length === 0) throw new Error('the answer of ps cannot be read')
   return entries
 }
 
 /** The table by `ps`, for systems without /proc. */
 export function psTable(): ProcessTable {
-  const fields = ['-ww', '-o', 'pid=,ppid=,pgid=,stat=,lstart=,command=']
+  // One option for each: by POSIX, all that follows an equals sign is the heading. The program comes last,
+  // without its arguments, which may hold anything.
+  const fields = ['pid', 'ppid', 'pgid', 'stat', 'lstart', 'ucomm'].flatMap((field) => ['-o', `${field}=`])
   const ask = (args: string[]) =>
     execFileSync('/bin/ps', args, { ...PS, stdio: ['ignore', 'pipe', 'ignore'] })
   return {
     boot: `${process.platform}:${readBootId()}`,
     entry(pid) {
       try {
-        return parsePs(ask([...fields, '-p', String(pid)]))[0] ?? null
+        const [entry] = parsePs(ask([...fields, '-p', String(pid)]))
+        return entry ?? null
       } catch (error) {
         // ps says 1 and nothing else when there is no such process.
         if ((error as { status?: number }).status === 1) return null
@@ -193,8 +207,11 @@ export function psTable(): ProcessTable {
     list: () => parsePs(ask(['-ax', ...fields])),
     marker(pid) {
       try {
-        const text = ask(['eww', '-o', 'command=', '-p', String(pid)])
-        return findMarker(text.split(/\s+/))
+        const command = ['-o', 'command=', '-p', String(pid)]
+        const text = ask(['eww', ...command])
+        const bare = ask(['-ww', ...command]).trimEnd()
+        // What follows the arguments is the environment; nothing is known of what was renamed in between.
+        return findMarker(text.startsWith(bare) ? text.slice(bare.length).split(/\s+/) : [])
       } catch {
         return { kind: 'hidden' }
       }

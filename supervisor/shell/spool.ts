@@ -23,11 +23,13 @@ export function openSpool(path: string): Spool {
   let used = isNew ? 0 : endOf(readFileSync(path))
   return {
     append(line) {
-      const bytes = Buffer.from(`${line}\n`)
-      if (used + bytes.length >= SIZE_BYTES) return false
-      writeSync(fd, bytes, 0, bytes.length, used)
+      // Zeros follow anyway, unless a crash has cut a clearing.
+      const bytes = Buffer.from(`${line}\n\0`)
+      if (used + bytes.length > SIZE_BYTES) return false
+      // Without its blocks the file may end within the line; the next one is written over what got in.
+      if (writeSync(fd, bytes, 0, bytes.length, used) < bytes.length) return false
       fsyncSync(fd)
-      used += bytes.length
+      used += bytes.length - 1
       return true
     },
     read() {
@@ -55,7 +57,7 @@ function allocate(fd: number): void {
   try {
     writeSync(fd, Buffer.alloc(SIZE_BYTES), 0, SIZE_BYTES, 0)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
+    if (!['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error
     ftruncateSync(fd, 0)
   }
 }

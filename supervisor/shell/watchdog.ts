@@ -22,13 +22,19 @@ setInterval(() => {
 }, workerData.lookMs)
 `
 
-/** Starts the watchdog; `beat` is to be called at least once in 30 s. */
+/**
+ * Starts the watchdog; `beat` is to be called at least once in 30 s. The worker comes up by itself, even if
+ * the main thread hangs from here on.
+ */
 export function startWatchdog(looks = LOOKS, lookMs = LOOK_MS): { beat(): void; stop(): Promise<void> } {
   const shared = new SharedArrayBuffer(4)
   const beats = new Int32Array(shared)
   const worker = new Worker(SOURCE, {
     eval: true,
     workerData: { shared, looks, lookMs },
+    // Options of the main thread, such as a preload from NODE_OPTIONS, must not keep it from running.
+    execArgv: [],
+    env: {},
     resourceLimits: { maxOldGenerationSizeMb: 8, maxYoungGenerationSizeMb: 2, stackSizeMb: 1 },
   })
   worker.unref()
