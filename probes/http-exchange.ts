@@ -242,6 +242,12 @@ export function targetOf(url: URL, method: 'GET' | 'HEAD' | 'POST'): Target {
 }
 
 /**
+ * Every read of every exchange goes here: it skips the stream's queue, and the 64 KiB that a read takes otherwise.
+ * A read and its callback are one step of the event loop, and the reader keeps copies only.
+ */
+const readBuffer = Buffer.allocUnsafeSlow(READ_BYTES)
+
+/**
  * One request and its answer, on a socket of its own that is destroyed once the answer is whole, without
  * waiting for the peer to close. Rejects with the socket's error, with what is wrong with the answer, or with
  * 'no answer in time' when the signal aborts.
@@ -250,8 +256,6 @@ export function exchange({ host, port, hasBody, request }: Target, signal: Abort
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(new Error('no answer in time'))
     const reader = new AnswerReader(hasBody)
-    // Reads into memory of ours skip the stream's queue, and the 64 KiB that a read takes otherwise.
-    const buffer = Buffer.allocUnsafeSlow(READ_BYTES)
     let socket: Socket | null = null
     let hasBytes = false
     const settle = (error: Error | null) => {
@@ -270,14 +274,14 @@ export function exchange({ host, port, hasBody, request }: Target, signal: Abort
     const read = (count: number) => {
       hasBytes = true
       try {
-        if (reader.feed(buffer.subarray(0, count))) settle(null)
+        if (reader.feed(readBuffer.subarray(0, count))) settle(null)
       } catch (thrown) {
         settle(thrown as Error)
       }
       return true
     }
     signal.addEventListener('abort', abort, { once: true })
-    socket = connect({ host, port, onread: { buffer, callback: read } })
+    socket = connect({ host, port, onread: { buffer: readBuffer, callback: read } })
     socket.on('error', settle)
     // A peer that takes the request and says nothing is told apart from one that stopped in its middle.
     socket.on('end', () => settle(hasBytes ? null : closedUnanswered()))

@@ -79,11 +79,11 @@ async function supervise({ foreground, stopOnTerm }: MainOptions): Promise<numbe
   recordKeeper(home, table)
   const handOver = foreground || !process.env['PAIOS_KEEPER'] ? 0 : 143
   listenForSignals(supervisor, foreground, stopOnTerm, () => finish(handOver))
+  const { startWatchdog } = await import('./shell/watchdog.ts')
+  beat = startWatchdog().beat
   await serve({ home, journal, logger, supervisor, declared, wasUnclean, foreground, finished })
   // Node keeps what it compiled at its end only; the next supervisor may follow a kill.
   flushCompileCache()
-  const { startWatchdog } = await import('./shell/watchdog.ts')
-  beat = startWatchdog().beat
   const keeperWatch = setInterval(() => {
     if (keeperState() !== 'gone') return
     clearInterval(keeperWatch)

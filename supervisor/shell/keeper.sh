@@ -2,8 +2,8 @@
 # Keeps the supervisor alive where neither launchd nor systemd does. Usage: keeper.sh NODE ENTRY
 # Starts the supervisor again when it ends with anything but 0 (asked to end) or 5 (another one runs);
 # waits 1 s after the first failure, doubling to 60 s, and 1 s again after a run of a minute.
-# The supervisor lives on little garbage: a small nursery for new objects halves its private memory, and with it the
-# time of each fork.
+# The supervisor makes little garbage and lives long: a nursery of 4 MiB for new objects costs it least, in memory
+# (what is collected too early counts as old and stays) and in time.
 # PAIOS_KEEPER tells the supervisor who keeps it. PAIOS_KEEPER_MAX_WAIT (whole seconds, 60 unless set) bounds the
 # wait; 0 starts it again at once, for tests that kill it many times.
 node=$1
@@ -19,7 +19,7 @@ PAIOS_KEEPER=$$
 export PAIOS_KEEPER
 while :; do
   begun=$(date +%s)
-  "$node" --max-semi-space-size=1 "$entry" supervise &
+  "$node" --min-semi-space-size=4 --max-semi-space-size=4 "$entry" supervise &
   child=$!
   [ -n "$stop" ] && kill -TERM "$child" 2>/dev/null
   wait "$child"

@@ -16,6 +16,8 @@ const START_REASONS: readonly StartCause[] = ['boot', 'manual', 'crash', 'hung',
 /** Label values of `paios_service_exits_total`. */
 const EXIT_CAUSES = ['stopped', 'completed', 'clean', 'error', 'signal', 'hung', 'spawn_failed'] as const
 const PROBE_RESULTS = ['ok', 'fail', 'timeout', 'error'] as const
+/** So many counts wait for a scrape at most. */
+const UNCOUNTED_MAX = 512
 const JUMPS = ['stall', 'sleep'] as const
 
 /** What the metrics read and cannot be told. */
@@ -99,15 +101,29 @@ export function createMetrics(view: MetricsView) {
   for (const kind of JUMPS) jumps.inc({ kind }, 0)
   journalErrors.inc(0)
 
+  const later: (() => void)[] = []
+  const catchUp = () => {
+    for (const count of later.splice(0)) count()
+  }
+  /** Counted with the next scrape, many at once: one by one they would cost as much as a check. */
+  const countLater = (count: () => void) => {
+    later.push(count)
+    if (later.length >= UNCOUNTED_MAX) catchUp()
+  }
+
   return {
     contentType: registry.contentType,
-    text: () => registry.metrics(),
+    text(): Promise<string> {
+      catchUp()
+      return registry.metrics()
+    },
     /** Known series begin at 0, so that a first increase is one. */
     declare(service: string): void {
       for (const reason of START_REASONS) starts.inc({ service, reason }, 0)
       for (const cause of EXIT_CAUSES) exits.inc({ service, cause }, 0)
     },
     forget(service: string): void {
+      catchUp()
       for (const reason of START_REASONS) starts.remove({ service, reason })
       for (const cause of EXIT_CAUSES) exits.remove({ service, cause })
       lastCode.delete(service)
@@ -127,10 +143,12 @@ export function createMetrics(view: MetricsView) {
       const key = `${service} ${probe}`
       if (!lastRun.has(key)) for (const known of PROBE_RESULTS) runs.inc({ service, probe, result: known }, 0)
       lastRun.set(key, { service, probe, at: Date.now() })
-      runs.inc({ service, probe, result })
-      durations.observe({ service, probe }, seconds)
+      countLater(() => {
+        runs.inc({ service, probe, result })
+        durations.observe({ service, probe }, seconds)
+      })
     },
-    turned: (durationMs: number) => ticks.observe(durationMs / 1000),
+    turned: (durationMs: number) => countLater(() => ticks.observe(durationMs / 1000)),
     jumped: (kind: (typeof JUMPS)[number]) => jumps.inc({ kind }),
     journalFailed: () => journalErrors.inc(),
   }

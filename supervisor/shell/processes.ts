@@ -17,8 +17,6 @@ import { identify } from './proof.ts'
 import { expandHome, MissingSecret, type Secrets } from './secrets.ts'
 import { isPermanent, spawnReason } from './spawn-failure.ts'
 
-/** An adopted process is looked for this often. */
-const POLL_MS = 1_000
 /** Once an adopted process was signalled its end is looked for this often. */
 const ENDING_POLL_MS = 10
 /**
@@ -176,7 +174,6 @@ export function openProcesses({ table, secrets, logs, tell, needsTail }: Process
     }
   }
 
-  const poll = setInterval(() => lookAtAdopted(), POLL_MS)
   let looks = 0
   function lookAtAdopted(): void {
     looks++
@@ -216,13 +213,12 @@ export function openProcesses({ table, secrets, logs, tell, needsTail }: Process
       const entry = live.get(service)
       return entry ? descendants.tree(service, entry.process) : []
     },
+    /** Looks whether adopted processes still live; to be called once a second. */
+    look: lookAtAdopted,
     scan: () => descendants.scan(new Map([...live].map(([service, entry]) => [service, entry.process]))),
     remembered: (service: string) => descendants.remembered(service),
     forget: (service: string) => descendants.forget(service),
-    close(): void {
-      clearInterval(poll)
-      launcher.close()
-    },
+    close: launcher.close,
   }
 }
 

@@ -168,6 +168,7 @@ export function createSupervisor(options: SupervisorOptions) {
   const ticker = setInterval(() => {
     clock.tick()
     options.beat()
+    processes.look()
     lastTickWall = Date.now()
     journal.recheck()
     tellJournal()
