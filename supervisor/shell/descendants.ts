@@ -8,6 +8,8 @@ import type { Entry, ProcessTable } from './process-table.ts'
 
 /** One scan for all services this often. */
 export const SCAN_MS = 10_000
+/** Every so many scans everything is looked at again, since a number may have been given to another process. */
+const SCANS_UNTIL_ALL = 6
 /** Leftovers get SIGTERM, this long after it SIGKILL. */
 const POLITE_MS = 2_000
 /** A sweep ends at the latest after this. */
@@ -49,13 +51,32 @@ export function openDescendants(
     memory.set(service, new Map(entries.map((entry) => [entry.pid, entry.start])))
   }
   const orphanRuns = openOrphanRuns(table, known)
+  const strangers = new Set<number>()
+  let scans = 0
+  /** The table without those that an earlier scan found to be nobody's: no service can become their ancestor. */
+  const lookAround = (living: readonly Process[]): Entry[] => {
+    const pids = scans++ % SCANS_UNTIL_ALL === 0 ? null : table.pids()
+    if (pids === null) {
+      strangers.clear()
+      return table.list()
+    }
+    for (const { identity } of living) strangers.delete(identity.pid)
+    const unknown = pids.filter((pid) => !strangers.has(pid)).map((pid) => table.entry(pid))
+    return unknown.filter((entry) => entry !== null)
+  }
   const members = (service: string, process: Process, list: readonly Entry[]) =>
     findMembers(table, process, memory.get(service), logOf(service), list)
   return {
     scan(living) {
-      const index = indexOf(table.list())
-      for (const [service, process] of living)
-        remember(service, byParent(process, index, memory.get(service)))
+      const list = lookAround([...living.values()])
+      const index = indexOf(list)
+      const members = new Set<Entry>()
+      for (const [service, process] of living) {
+        const found = byParent(process, index, memory.get(service))
+        for (const entry of found) members.add(entry)
+        remember(service, found)
+      }
+      for (const entry of list) if (!members.has(entry)) strangers.add(entry.pid)
     },
     tree(service, process) {
       const entry = table.entry(process.identity.pid)

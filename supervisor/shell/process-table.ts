@@ -33,6 +33,8 @@ export type ProcessTable = {
   entry(pid: number): Entry | null
   /** Every process. Throws if the system would not say. */
   list(): Entry[]
+  /** Every pid; null where asking for them costs as much as the whole list. */
+  pids(): number[] | null
   marker(pid: number): Marker
   /** True if the process writes its output to this file, false if not, null if that cannot be seen. */
   writesTo(pid: number, path: string): boolean | null
@@ -93,16 +95,21 @@ function readEntry(pid: number): Entry | null {
   }
 }
 
+const readPids = () =>
+  readdirSync('/proc')
+    .filter((name) => name.charCodeAt(0) >= 48 && name.charCodeAt(0) <= 57)
+    .map(Number)
+
 function linuxTable(): ProcessTable {
   const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
   const table: ProcessTable = {
     boot: `linux:${boot}`,
     entry: readEntry,
     list: () =>
-      readdirSync('/proc')
-        .filter((name) => name.charCodeAt(0) >= 48 && name.charCodeAt(0) <= 57)
-        .map((name) => readEntry(Number(name)))
+      readPids()
+        .map(readEntry)
         .filter((entry) => entry !== null),
+    pids: readPids,
     marker(pid) {
       try {
         return findMarker(readProc(`/proc/${pid}/environ`).split('\0'))
@@ -216,6 +223,7 @@ export function psTable(): ProcessTable {
         return { kind: 'hidden' }
       }
     },
+    pids: () => null,
     writesTo: () => null,
     orphans: () => null,
   }
