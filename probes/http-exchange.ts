@@ -25,6 +25,7 @@ export type Target = {
 export type HttpAnswer = { readonly status: number; readonly contentType: string; readonly text: string }
 
 type Head = { status: number; contentType: string; length: number | null; isChunked: boolean }
+type Headers = Readonly<Record<string, string>>
 type State =
   | 'head'
   | 'counted'
@@ -226,12 +227,16 @@ function endOf(bytes: Buffer, at: number, mark: string): number {
 
 /**
  * What is sent to this URL, made once for all checks. Whatever the URL holds was encoded by its parser, so that
- * no line end and no space of it can reach the request.
+ * no line end and no space of it can reach the request. Throws if a header holds one, as a secret may.
  */
-export function targetOf(url: URL, method: 'GET' | 'HEAD' | 'POST'): Target {
+export function targetOf(url: URL, method: 'GET' | 'HEAD' | 'POST', headers: Headers = {}): Target {
   const { hostname, path, auth } = urlToHttpOptions(url)
   const lines = [`${method} ${path} HTTP/1.1`, `Host: ${url.host}`, 'Connection: close']
   if (auth) lines.push(`Authorization: Basic ${Buffer.from(auth).toString('base64')}`)
+  for (const [name, value] of Object.entries(headers)) {
+    if (!FIELD.test(`${name}:${value}`)) throw new Error(`the header ${name} holds a control character`)
+    lines.push(`${name}: ${value}`)
+  }
   if (method === 'POST') lines.push('Content-Length: 0')
   return {
     host: hostname ?? '',

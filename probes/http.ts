@@ -8,13 +8,9 @@ import { valueAt } from './dotted-path.ts'
 import { excerpt } from './excerpt.ts'
 import { exchange, type HttpAnswer, targetOf } from './http-exchange.ts'
 import { LATE, watchLateness } from './lateness.ts'
+import { isLoopback } from './loopback.ts'
 import { defineProbe, fail, type ProbeResult, pass, unknown } from './probe.ts'
 import { pattern } from './units.ts'
-
-const isLoopback = (url: string) => {
-  const parsed = URL.parse(url)
-  return parsed?.protocol === 'http:' && /^(localhost|127(\.\d+){3}|\[::1\])$/.test(parsed.hostname)
-}
 
 const scalar = z.union([z.string(), z.number(), z.boolean(), z.null()])
 
@@ -24,16 +20,25 @@ const bodyCheck = z.union([
   z.strictObject({ path: z.string().min(1), matches: pattern }),
 ])
 
+const statusCode = z.int().min(100).max(599)
+
 const shape = {
   /** Instead of `port` and `path`: an http URL of this machine. */
   url: z
     .string()
-    .refine(isLoopback, { error: 'must be an http URL of this machine (127.0.0.1, ::1, localhost)' })
+    .refine((url) => isLoopback(url, 'http:'), {
+      error: 'must be an http URL of this machine (127.0.0.1, ::1, localhost)',
+    })
     .optional(),
   port: z.int().min(1).max(65_535).optional(),
   path: z.string().startsWith('/').default('/'),
   method: z.enum(['GET', 'HEAD', 'POST']).default('GET'),
-  status: z.int().min(100).max(599).default(200),
+  /** The status that counts, or each of those that do. */
+  status: z.union([statusCode, z.array(statusCode).min(1)]).default(200),
+  /** Sent with the request, such as an API key; a value may be a reference to a secret. */
+  headers: z
+    .record(z.string().regex(/^[\w-]+$/, 'is not the name of a header'), z.string().regex(/^[^\r\n]*$/))
+    .default({}),
   /** The media type, without parameters. */
   contentType: z.string().optional(),
   body: z.array(bodyCheck).default([]),
@@ -77,7 +82,7 @@ const words = (value: unknown): string =>
 /** What is wrong with an answer, or null. */
 function judge(answer: Answer, settings: Settings): string | null {
   const { status, contentType, body, text, failIf } = settings
-  if (answer.status !== status) return String(answer.status)
+  if (![status].flat().includes(answer.status)) return String(answer.status)
   if (contentType !== undefined && answer.contentType !== contentType) {
     return `content type ${answer.contentType || 'missing'}, expected ${contentType}`
   }
@@ -123,7 +128,7 @@ export const http = defineProbe('http', shape, async (settings) => {
   }
   const url = new URL(settings.url ?? `http://127.0.0.1:${settings.port}${settings.path}`)
   const what = `${settings.method} ${url.pathname}`
-  const target = targetOf(url, settings.method)
+  const target = targetOf(url, settings.method, settings.headers)
   const readsJson =
     settings.body.length + settings.failIf.length > 0 ||
     settings.show !== undefined ||

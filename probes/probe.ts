@@ -4,6 +4,7 @@
  * thresholds. It reaches its service only through a ProbeTarget, so it can never signal or start one.
  */
 import type { z } from 'zod'
+import type { Exchange } from './json-rpc.ts'
 
 /**
  * One observation. `fail` means the service is wrong; `unknown` means the probe could not tell (it is broken,
@@ -25,14 +26,18 @@ export type RunResult = {
   readonly stderr: string
 }
 
-/** How a probe runs a program of its own. */
+/** How a probe runs a program of its own; `env` as in ConverseOptions. */
 export type RunOptions = {
-  readonly env?: Readonly<Record<string, string>>
+  readonly env?: Readonly<Record<string, string | null>>
+  readonly cwd?: string
   readonly stdin?: string
   readonly signal: AbortSignal
 }
 
-/** How a probe starts a program to talk to; `env` is added to the service's, a null takes a variable away. */
+/**
+ * How a probe starts a program to talk to; `env` is added to the service's, a null takes a variable away, or with
+ * a name such as `OPENAI_*` every variable of the service that begins so.
+ */
 export type ConverseOptions = {
   readonly env?: Readonly<Record<string, string | null>>
   readonly cwd?: string
@@ -66,12 +71,20 @@ export type ProbeTarget = {
   readonly logPath: string | null
   /** Where this generation's output begins in the log file, in bytes. */
   readonly logOffset: number
+  /** The file that the service touches to tell that it works; it is there from the first beat on. */
+  readonly heartbeatPath: string
   /** A folder for what a probe caches between lives of the supervisor. */
   readonly cacheDir: string
+  /** Small facts about the service that outlive this supervisor, such as what was accepted. JSON values. */
+  readonly memory: { get(key: string): unknown; set(key: string, value: unknown): void }
+  /** A journal event about the service: something has changed. Never for a check that found nothing new. */
+  tell(event: string, text: string): void
+  /** One step of a check and its milliseconds, for `paios probe`. */
+  step(name: string, ms: number, detail?: string): void
   /** Pids of the service's process tree, the service's own process included; empty without a process. */
   tree(): Promise<readonly number[]>
-  /** One JSON-RPC exchange over the pipes that the supervisor owns; absent where it owns none. */
-  readonly request?: (message: { method: string; params?: unknown }, signal: AbortSignal) => Promise<unknown>
+  /** The JSON-RPC exchange over the pipes that the supervisor owns; absent where it owns none. */
+  readonly exchange?: Exchange
   /**
    * Runs a program with the service's declared environment: own group, killed whole when the signal aborts.
    */

@@ -6,6 +6,7 @@
 import { z } from 'zod'
 import { excerpt } from './excerpt.ts'
 import { LATE, watchLateness } from './lateness.ts'
+import { isLoopback } from './loopback.ts'
 import { defineProbe, fail, type ProbeResult, pass, unknown } from './probe.ts'
 import { connectWebSocket } from './websocket.ts'
 
@@ -25,17 +26,14 @@ const frame = z.object({
 })
 type Frame = z.output<typeof frame>
 
-const isLoopback = (url: string) => {
-  const parsed = URL.parse(url)
-  return parsed?.protocol === 'ws:' && /^(localhost|127(\.\d+){3}|\[::1\])$/.test(parsed.hostname)
-}
-
 const shape = {
   protocol: z.literal('openclaw').default('openclaw'),
   /** Instead of `port`: a ws URL of this machine. */
   url: z
     .string()
-    .refine(isLoopback, { error: 'must be a ws URL of this machine (127.0.0.1, ::1, localhost)' })
+    .refine((url) => isLoopback(url, 'ws:'), {
+      error: 'must be a ws URL of this machine (127.0.0.1, ::1, localhost)',
+    })
     .optional(),
   port: z.int().min(1).max(65_535).optional(),
   token: z.string().optional(),

@@ -3,8 +3,9 @@
  * built from the register of presets: each option is the preset's own settings beside the common fields.
  */
 import { z } from 'zod'
+import { duration } from '../probes/units.ts'
 import type { PresetContext } from './preset.ts'
-import { commonFields, need, type ServiceSpecInput, serviceName } from './service.ts'
+import { argv, commonFields, need, type ServiceSpecInput, serviceName } from './service.ts'
 
 /** The preset of a service that names none. */
 export const DEFAULT_PRESET = 'process'
@@ -46,6 +47,15 @@ const metrics = z.strictObject({
   enabled: z.boolean().default(true),
 })
 
+/** Whom to tell: a command that reads one JSON object from its stdin for each alert. */
+const alerts = z.strictObject({ command: argv })
+
+/** A URL that is asked again and again while all is well; `${file:PATH}` and `${env:NAME}` are read each time. */
+const deadman = z.strictObject({
+  url: z.string().regex(/^(https?:\/\/|\$\{)/, 'must be an http or https URL'),
+  every: duration.prefault('60s'),
+})
+
 /** One service as written: its preset and that preset's settings, with the common fields beside them. */
 type ServiceEntry = { preset?: string | undefined; [setting: string]: unknown }
 
@@ -71,6 +81,8 @@ export function meshDocument(presets: PresetRegister) {
     services: z.record(serviceName, service as z.ZodType<ServiceEntry>).default({}),
     groups: z.record(serviceName, group).default({}),
     metrics: metrics.prefault({}),
+    alerts: alerts.optional(),
+    deadman: deadman.optional(),
   })
 }
 
@@ -79,7 +91,12 @@ export type MeshDocument = z.output<ReturnType<typeof meshDocument>>
 
 /** JSON Schema (draft 2020-12) of what people write, for editors and `paios schema`. */
 export function meshJsonSchema(presets: PresetRegister): Record<string, unknown> {
-  const schema = z.toJSONSchema(meshDocument(presets), { io: 'input', unrepresentable: 'any' })
+  const schema = z.toJSONSchema(meshDocument(presets), {
+    io: 'input',
+    unrepresentable: 'any',
+    // The probes and the common fields are the same in every preset: written out in each they are a megabyte.
+    reused: 'ref',
+  })
   return { title: 'PAIOS mesh document', ...schema }
 }
 

@@ -112,9 +112,11 @@ export const commonFields = {
 export const serviceSpec = z.strictObject({
   name: serviceName,
   preset: z.string(),
-  kind: z.enum(['daemon', 'mcp-stdio', 'external']),
+  kind: z.enum(['daemon', 'mcp-stdio', 'mcp-http', 'session', 'external']),
   group: serviceName.nullable().default(null),
   command: argv.nullable(),
+  /** For a service that is only observed: the program that must be installed. Not there: absent, or missing. */
+  program: z.string().nullable().default(null),
   cwd: z.string().nullable().default(null),
   env: envMap.default({}),
   /** `log` writes both outputs into the log file; `pipes` keeps stdin and stdout for a JSON-RPC exchange. */

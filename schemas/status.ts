@@ -27,8 +27,22 @@ export const probeStatus = z.strictObject({
   role: z.enum(['preflight', 'startup', 'readiness', 'liveness']),
   verdict: z.enum(['pass', 'fail', 'unknown']).nullable(),
   reason: z.string().nullable(),
+  /** What the last pass said of what was and was not checked. */
+  note: z.string().nullable(),
   failures: z.int(),
   threshold: z.int(),
+})
+
+/** One probe that was run because somebody asked, with the steps of its check in the order of their ends. */
+export const probeReport = z.strictObject({
+  name: z.string(),
+  kind: z.string(),
+  role: z.enum(['preflight', 'startup', 'readiness', 'liveness']),
+  result: z.enum(['pass', 'fail', 'unknown']),
+  /** What a pass noted, or why it is none. */
+  text: z.string().nullable(),
+  ms: z.number(),
+  steps: z.array(z.strictObject({ name: z.string(), ms: z.number(), detail: z.string().nullable() })),
 })
 
 /**
@@ -54,6 +68,8 @@ export const serviceStatus = z.strictObject({
   restarts24h: z.int(),
   restarts7d: z.int(),
   reason: z.string().nullable(),
+  /** What its passing probes say, such as a version and what was not checked. */
+  note: z.string().nullable(),
   next: z.string().nullable(),
   /** Standing warnings of a service that runs, such as a config file that would not survive a restart. */
   warnings: z.array(z.string()),
@@ -84,6 +100,7 @@ export const status = z.strictObject({
 })
 
 export type ServiceState = (typeof STATES)[number]
+export type ProbeReport = z.output<typeof probeReport>
 export type ProbeStatus = z.output<typeof probeStatus>
 export type ServiceStatus = z.output<typeof serviceStatus>
 export type Status = z.output<typeof status>

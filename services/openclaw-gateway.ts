@@ -135,7 +135,7 @@ function startup({ port }: Settings): Probes {
 /**
  * What an observed gateway gets too. Any unknown path answers 200 with a page, so type and body are checked.
  */
-function health({ port, token }: Settings, { configPath }: Located): Probes {
+function health({ port, token }: Settings, { stateDir, configPath }: Located): Probes {
   const json = { port, contentType: 'application/json' }
   return [
     {
@@ -174,6 +174,18 @@ function health({ port, token }: Settings, { configPath }: Located): Probes {
       token: token ?? `\${json:${configPath}#gateway.auth.token}`,
       every: '1m',
       timeout: '5s',
+    },
+    {
+      // Names the process that has locked its state, which its own log lines cannot. The gateway was not disturbed
+      // by it. A lock of some seconds is a migration or a backup, so it must last for three checks.
+      kind: 'sqlite',
+      name: 'database-lock',
+      role: 'readiness',
+      file: `${stateDir}/state/openclaw.sqlite`,
+      optional: true,
+      every: '1m',
+      timeout: '10s',
+      failureThreshold: 3,
     },
   ]
 }

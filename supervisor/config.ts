@@ -29,6 +29,8 @@ export type MeshConfig = {
   readonly groups: readonly GroupSpec[]
   readonly host: MeshDocument['host']
   readonly metrics: MeshDocument['metrics']
+  readonly alerts: MeshDocument['alerts']
+  readonly deadman: MeshDocument['deadman']
   readonly defaults: MeshDocument['defaults']
   /** SHA-256 of the document's bytes, hexadecimal. */
   readonly hash: string
@@ -74,6 +76,8 @@ export function parseMesh(document: Uint8Array | string, options: MeshOptions): 
       groups: groupSpecs(mesh.groups),
       host: mesh.host,
       metrics: mesh.metrics,
+      alerts: mesh.alerts,
+      deadman: mesh.deadman,
       defaults: mesh.defaults,
       hash,
       warnings: sorted(checkDoubts(specs).map(source.locate)),

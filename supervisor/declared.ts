@@ -21,7 +21,7 @@ export type Declared = {
   readonly key: string
   readonly specs: readonly { readonly spec: ServiceSpec; readonly hash: string }[]
   readonly groups: readonly Group[]
-  readonly mesh: Pick<MeshConfig, 'specs' | 'groups' | 'metrics' | 'hash'>
+  readonly mesh: Pick<MeshConfig, 'specs' | 'groups' | 'metrics' | 'alerts' | 'deadman' | 'hash'>
   readonly warnings: string[]
   readonly problem: string | null
 }

@@ -167,6 +167,8 @@ export type FirstDocumentOptions = {
   readonly memoryServer: readonly string[]
   /** Absolute path; an environment value does not expand `~/`. */
   readonly memoryFile: string
+  /** Services for the MCP servers that clients have registered, as lines of the document. */
+  readonly servers?: string
 }
 
 /**
@@ -179,8 +181,9 @@ export function firstDocument(found: Found, options: FirstDocumentOptions): stri
     HEAD,
     gatewayPart(found),
     isEmpty ? memoryPart(options) : '',
-    examplePart(),
     brainsPart(found),
+    options.servers ?? '',
+    examplePart(),
   ]
   return parts.filter((part) => part !== '').join('\n')
 }
@@ -245,13 +248,23 @@ function examplePart(): string {
 `
 }
 
+const BRAINS = [
+  { program: 'claude', preset: 'claude-code', name: 'Claude Code' },
+  { program: 'codex', preset: 'codex', name: 'Codex' },
+] as const
+
+/** Brains that people start themselves: they are watched from the first day. */
 function brainsPart({ programs }: Found): string {
-  const brains = (['claude', 'codex'] as const).flatMap((name) =>
-    programs[name] === null ? [] : [`${name} (${inComment(programs[name])})`],
-  )
-  if (brains.length === 0) return ''
-  return `  # Also found: ${brains.join(', ')}. There is no preset for them yet.
+  const parts = BRAINS.flatMap(({ program, preset, name }) => {
+    const path = programs[program]
+    if (path === null) return []
+    return `  # ${name} (${inComment(path)}), which you start yourself: PAIOS tries out every 15 minutes, in an
+  # empty home, whether it still starts, and looks at its configuration and the date of its login.
+  ${program}:
+    preset: ${preset}
 `
+  })
+  return parts.join('\n')
 }
 
 /** A path may hold a line break, which would end the comment. */

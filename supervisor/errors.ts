@@ -130,12 +130,12 @@ export function errnoOf(cause: unknown): string | null {
 
 /**
  * The known word nearest to what was typed, at most three edits away (insert, delete, replace, swap of
- * neighbours) and fewer edits than the word has letters; null if none is that near. Capitals do not count;
+ * neighbours) and at most half of its letters; null if none is that near. Capitals do not count;
  * on a tie the earlier word wins.
  */
 export function nearest(word: string, known: Iterable<string>): string | null {
   let best: string | null = null
-  let bestDistance = Math.min(3, word.length - 1) + 1
+  let bestDistance = Math.min(3, Math.floor(word.length / 2)) + 1
   for (const candidate of known) {
     if (Math.abs(candidate.length - word.length) >= bestDistance) continue
     const distance = editDistance(word.toLowerCase(), candidate.toLowerCase())

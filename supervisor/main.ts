@@ -70,6 +70,7 @@ async function supervise({ foreground, stopOnTerm }: MainOptions): Promise<numbe
     ended: () => finish(0),
     beat: () => beat(),
   })
+  supervisor.alerts.apply(declared.mesh)
   if (left.rows.length > 0) endProbePrograms(table, home.logs)
   // A crash in the middle of `down` goes on going down; only an `up` ends that.
   const wanted = foreground || isHandedOver ? 'up' : left.wanted
@@ -183,7 +184,9 @@ function createControl(serving: Serving, state: ApiState, metrics: Control['metr
     keeper: keeperState(),
     metrics: state.endpoint.url(),
     document: documentState(home, state.declared),
-    warnings: [state.endpoint.problem(), journal.problem()].filter((warning) => warning !== null),
+    warnings: [state.endpoint.problem(), journal.problem(), ...supervisor.alerts.problems()].filter(
+      (warning) => warning !== null,
+    ),
     services: supervisor.services(),
   })
   const known = (name: string): string => {
@@ -211,6 +214,7 @@ function createControl(serving: Serving, state: ApiState, metrics: Control['metr
       state.declared = fresh
       journal.keepDocument(fresh.key, JSON.stringify(fresh.mesh))
       await state.endpoint.apply(fresh.mesh.metrics)
+      supervisor.alerts.apply(fresh.mesh)
       return { plan, warnings: fresh.warnings }
     },
     async down() {
@@ -228,6 +232,28 @@ function createControl(serving: Serving, state: ApiState, metrics: Control['metr
         names.map(async (member) => [member, await supervisor.preflight(member)] as const),
       )
       return supervisor.ask({ kind: 'restart', name, now, preflight: Object.fromEntries(found) })
+    },
+    async probe(name) {
+      if (!supervisor.mesh.children.has(name))
+        throw unknownService(name, [...supervisor.mesh.children.keys()])
+      return supervisor.report(name)
+    },
+    acceptTools(name) {
+      const child = supervisor.mesh.children.get(name)
+      if (!child) throw unknownService(name, [...supervisor.mesh.children.keys()])
+      if (
+        child.spec.probes.some((probe) => probe.kind === 'brain-config' && probe.format === 'claude-state')
+      ) {
+        const servers = supervisor.acceptServers(name)
+        if (servers === null) throw new PaiosError('refused', `${name} has lost no MCP server`)
+        return { message: `${name}: ${servers.length} MCP servers accepted`, tools: servers }
+      }
+      if (!child.spec.probes.some((probe) => probe.kind === 'mcp' && probe.check === 'tools'))
+        throw new PaiosError('usage', `${name} is no MCP server: none of its probes looks at tools`)
+      const tools = supervisor.acceptTools(name)
+      if (tools === null)
+        throw new PaiosError('refused', `${name} has not shown its tools yet: paios probe ${name}`)
+      return { message: `${name}: ${tools.length} tools accepted`, tools }
     },
     metrics,
   }

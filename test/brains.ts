@@ -25,28 +25,78 @@ const INSTALL_LIMIT_MS = 600_000
 /** A PATH on which the Node that runs this test comes first, for programs whose shebang asks for `node`. */
 export const brainPath = (): string => [dirname(process.execPath), process.env['PATH'] ?? ''].join(delimiter)
 
+/** The folder below which programs are installed. */
+export const cacheRoot = () => process.env['PAIOS_TEST_CACHE'] ?? join(homedir(), '.cache', 'paios-brains')
+
 /**
  * Installs the pinned brains (without their install scripts) unless they are there, and resolves to the path
  * of the `openclaw` program. The folder is PAIOS_TEST_CACHE or ~/.cache/paios-brains. Concurrent callers wait
  * for each other. Rejects if npm fails, with what npm printed.
  */
-export async function installBrains(): Promise<string> {
-  const cache = process.env['PAIOS_TEST_CACHE'] ?? join(homedir(), '.cache', 'paios-brains')
+export function installBrains(): Promise<string> {
+  const cache = cacheRoot()
   const bin = join(cache, 'node_modules', '.bin', 'openclaw')
-  const stamp = join(cache, `openclaw-${OPENCLAW_VERSION}.stamp`)
+  return install(cache, 'openclaw', OPENCLAW_VERSION, bin)
+}
+
+/** The versions of Claude Code and Codex that the presets' facts were measured with. */
+export const CLAUDE_VERSION = '2.1.197'
+export const CODEX_VERSION = '0.169.0'
+/** The last sort of Codex that is a launcher with a child. */
+export const OLD_CODEX_VERSION = '0.105.0'
+
+/** Installs Claude Code, in a folder of its own, and resolves to its native program. */
+export function installClaude(): Promise<string> {
+  const name = '@anthropic-ai/claude-code'
+  const folder = join(cacheRoot(), `claude-code@${CLAUDE_VERSION}`)
+  // The package's own program is put in place by its install script, which does not run here.
+  const bin = join(folder, 'node_modules', `${name}-${process.platform}-${process.arch}`, 'claude')
+  return install(folder, name, CLAUDE_VERSION, bin)
+}
+
+/** Installs a version of Codex, in a folder of its own, and resolves to its program. */
+export function installCodex(version: string): Promise<string> {
+  const folder = join(cacheRoot(), `codex@${version}`)
+  return install(folder, '@openai/codex', version, join(folder, 'node_modules', '.bin', 'codex'))
+}
+
+/**
+ * What was installed; null, and the reason on stderr, where the registry is out of reach. With CI set it rejects
+ * instead, so that nothing is left out unseen.
+ */
+export async function orSkip(installing: Promise<string>): Promise<string | null> {
+  try {
+    return await installing
+  } catch (error) {
+    if (process.env['CI'] !== undefined) throw error
+    process.stderr.write(`SKIPPED, a program is not to be had here: ${(error as Error).message}\n`)
+    return null
+  }
+}
+
+/** Installs what the manifest says (else one package), unless its stamp and `bin` are there, and resolves to `bin`. */
+export async function install(
+  folder: string,
+  name: string,
+  version: string,
+  bin: string,
+  packages: object = { dependencies: { [name]: version } },
+): Promise<string> {
+  const stamp = join(folder, `${name.split('/').at(-1)}-${version}.stamp`)
   if (existsSync(stamp) && existsSync(bin)) return bin
-  await mkdir(cache, { recursive: true })
-  const release = await lockFolder(cache)
+  await mkdir(folder, { recursive: true })
+  const release = await lockFolder(folder)
   try {
     if (existsSync(stamp) && existsSync(bin)) return bin
-    const manifest = { private: true, dependencies: { openclaw: OPENCLAW_VERSION } }
-    await writeFile(join(cache, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`)
+    const manifest = { private: true, ...packages }
+    await writeFile(join(folder, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`)
     await run('npm', ['install', '--ignore-scripts', '--no-audit', '--no-fund'], {
-      cwd: cache,
+      cwd: folder,
       env: { ...process.env, PATH: brainPath() },
       timeout: INSTALL_LIMIT_MS,
       maxBuffer: 16 * 1024 ** 2,
     })
+    if (!existsSync(bin)) throw new Error(`npm installed ${name} without ${bin}`)
     await writeFile(stamp, `${new Date().toISOString()}\n`)
     return bin
   } finally {

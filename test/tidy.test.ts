@@ -51,6 +51,7 @@ const LAYERS = {
     'supervisor/document/',
     'supervisor/declared.ts',
     'supervisor/discovery.ts',
+    'supervisor/links/',
     'supervisor/offline.ts',
   ],
   probes: ['probes/'],

@@ -22,9 +22,11 @@ export async function firstOrOwnMesh(
   if (existsSync(path)) return validMesh(path, await checkDocument(path))
   const { createDocument, discover, firstDocument } = await import('../discovery.ts')
   const found = await discover({ home: homedir(), path: process.env['PATH'] ?? '', env: process.env })
-  for (const line of findings(found)) tell(`found ${line}\n`)
+  const { subjects, problems, servers } = await registeredServers()
+  for (const line of [...findings(found), ...serverFindings(subjects)]) tell(`found ${line}\n`)
+  for (const problem of problems) tell(`passed over ${problem}\n`)
   const memoryFile = join(home, 'state', 'memory.jsonl')
-  const text = firstDocument(found, { memoryServer: memoryServer(), memoryFile })
+  const text = firstDocument(found, { memoryServer: memoryServer(), memoryFile, servers })
   if (!mayWrite) {
     tell(`there is no ${path}; paios up would write this one:\n${text}\n`)
     return validMesh(path, await checkText(text))
@@ -33,6 +35,24 @@ export async function firstOrOwnMesh(
   if (isNew) tell(`wrote a first ${path}\n`)
   return validMesh(path, await checkDocument(path))
 }
+
+/** Names that the first document uses beside those of registered servers. */
+const TAKEN = ['gateway', 'memory', 'notes', 'claude', 'codex']
+
+/** The MCP servers that clients have registered, and the services that they become. */
+async function registeredServers() {
+  const [{ readRegistrations }, { subjectsOf }, { serversPart }] = await Promise.all([
+    import('../links/registrations.ts'),
+    import('../links/table.ts'),
+    import('../links/first-servers.ts'),
+  ])
+  const { registrations, problems } = await readRegistrations({ home: homedir(), env: process.env })
+  const subjects = subjectsOf(registrations, [], homedir())
+  return { subjects: subjects.length, problems, servers: serversPart(subjects, TAKEN) }
+}
+
+const serverFindings = (count: number) =>
+  count === 0 ? [] : [`MCP servers that clients have registered: ${count} (paios mcp lists them)`]
 
 /** What discovery saw, a line each. */
 function findings({ programs, gateway }: Found): string[] {

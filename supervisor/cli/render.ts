@@ -110,7 +110,7 @@ function standingWarnings(status: Status): string[] {
 function renderTable(services: readonly ServiceStatus[], nowMs: number, layout: Layout): string[] {
   const rows = worstFirst(services).map((service) => ({
     state: service.state,
-    cells: [service.name, service.state, formatSince(service.since, nowMs), restartsOf(service)],
+    cells: [service.name, wordOf(service), formatSince(service.since, nowMs), restartsOf(service)],
     why: whyOf(service, nowMs),
     next: plain(service.next ?? ''),
   }))
@@ -157,8 +157,18 @@ function lastColumns({ why, next }: Reasons, { why: width, room }: { why: number
   return own >= LEAST_WHY ? `${shorten(why, own)}${GAP}${next}` : shorten(next, room)
 }
 
+/** What is only watched does not run here: people or clients start it, and it is well or not. */
+const isWatched = ({ kind, logPath }: ServiceStatus) =>
+  kind === 'external' || kind === 'session' || (kind !== 'daemon' && logPath === null)
+
+function wordOf(service: ServiceStatus): string {
+  return isWatched(service) && service.state === 'running' && service.kind !== 'external'
+    ? 'ok'
+    : service.state
+}
+
 function restartsOf(service: ServiceStatus): string {
-  const unowned = service.kind === 'external' || service.state === 'absent'
+  const unowned = isWatched(service) || service.state === 'absent'
   return unowned ? '-' : `${service.restarts24h}/${service.restarts7d}`
 }
 
@@ -167,6 +177,7 @@ function whyOf(service: ServiceStatus, nowMs: number): string {
   if (service.state === 'stopping' && service.deadline !== null)
     parts.push(countdown(service.deadline, nowMs))
   if (service.reason !== null) parts.push(service.reason)
+  else if (service.note !== null) parts.push(service.note)
   else if (service.stopped !== null) parts.push(stoppedBy(service.stopped, nowMs))
   for (const warning of service.warnings) parts.push(`! ${warning}`)
   return plain(parts.join('; '))
@@ -190,7 +201,7 @@ export function stoppedBy(
 
 /** One service in full, for `paios status NAME`. */
 export function renderService(service: ServiceStatus, nowMs: number, layout: Layout): string {
-  const state = paint(service.state, STATE_TONES[service.state], layout)
+  const state = paint(wordOf(service), STATE_TONES[service.state], layout)
   const facts: [string, string][] = [
     ['state', `${state} for ${formatSince(service.since, nowMs)}${service.ready ? ', ready' : ''}`],
     ['wanted', service.stopped === null ? service.desired : stoppedBy(service.stopped, nowMs)],
@@ -212,7 +223,8 @@ export function renderService(service: ServiceStatus, nowMs: number, layout: Lay
     const tone = probe.verdict === 'fail' ? 'red' : probe.verdict === 'pass' ? 'green' : 'dim'
     const verdict = paint((probe.verdict ?? 'no result').padEnd(9), tone, layout)
     const count = probe.failures > 0 ? ` (${probe.failures} of ${probe.threshold} failures)` : ''
-    const reason = probe.reason === null ? '' : `  ${plain(probe.reason)}`
+    const text = probe.reason ?? probe.note
+    const reason = text === null ? '' : `  ${plain(text)}`
     lines.push(`    ${verdict} ${probe.role.padEnd(9)} ${probe.name}${count}${reason}`)
   }
   return lines.join('\n') + '\n'

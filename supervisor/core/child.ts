@@ -20,7 +20,7 @@
  * missing    -          start        rest        start          -        start
  * adopting   -          -            note it     -              -        -
  * unknown    -          -            note it     -              -        identify
- * observing  -          -            rest        observe anew * -        -
+ * observing  -          -            rest        observe anew * -        -         (its program gone: check)
  *
  * `*` only if its declaration changed.
  */
@@ -103,6 +103,11 @@ function isOver(child: Child): boolean {
 }
 
 /** Only timers that belong to the state can be armed in it, so one word per state is enough. */
+function tellNote(child: Child, scope: Scope, event: Of<'noted'>): Child {
+  record({ ...child, cause: null }, scope, event.event, event.text)
+  return child
+}
+
 const nothing: TableRow = {
   wanted: stay,
   'needs-changed': stay,
@@ -118,6 +123,8 @@ const nothing: TableRow = {
   'timer-fired': stay,
   'log-seen': stay,
   identified: stay,
+  'program-gone': stay,
+  noted: tellNote,
   'input-changed': stay,
 }
 const down: TableRow = {
@@ -189,6 +196,7 @@ export const table: Table = {
     ...nothing,
     'stop-asked': rest,
     'restart-asked': observeAgain,
+    'program-gone': lookAgain,
     'probe-reported': probeRunning,
   },
 }
@@ -196,6 +204,12 @@ export const table: Table = {
 /** What is only watched was declared anew: its probes are others, or it is ours to start now. */
 function observeAgain(child: Child, scope: Scope, event: Of<'restart-asked'>): Child {
   if (event.cause !== 'config') return child
+  scope.effects.push({ kind: 'close-probes', service: child.name })
+  return tryStart(child, scope, 'config')
+}
+
+/** Its program may be gone: the preflight finds out, and what is not there is absent or missing. */
+function lookAgain(child: Child, scope: Scope): Child {
   scope.effects.push({ kind: 'close-probes', service: child.name })
   return tryStart(child, scope, 'config')
 }
@@ -242,6 +256,7 @@ export function newChild(name: string, spec: Child['spec'], hash: string, wall: 
     timers: {},
     pendingStop: null,
     warnings: {},
+    trouble: null,
     lastEnding: null,
     leftovers: [],
     cause: null,

@@ -1,6 +1,6 @@
 /** Every intention of the core, as an imperative. No effect contains a function. */
 import type { StopStep } from '../../schemas/service.ts'
-import type { Identity, Process, TimerName } from './state.ts'
+import type { Identity, Process, TimerName, Trouble } from './state.ts'
 
 /** Which probes of a service are to run: those of these roles. */
 export type ProbeRole = 'startup' | 'readiness' | 'liveness' | 'preflight'
@@ -68,6 +68,14 @@ export type Effect =
       readonly text: string
       readonly data: Readonly<Record<string, unknown>>
       readonly cause: number | null
+    }
+  /** Somebody must hear of it. `wall` is Unix milliseconds. */
+  | {
+      readonly kind: 'alert'
+      readonly service: string
+      readonly event: Trouble | 'recovered'
+      readonly reason: string
+      readonly wall: number
     }
   | { readonly kind: 'forget'; readonly service: string }
   | { readonly kind: 'record-wanted'; readonly wanted: 'up' | 'down' }

@@ -70,6 +70,10 @@ export type ChildEvent =
   | { readonly kind: 'log-seen'; readonly generation: number; readonly index: number }
   | { readonly kind: 'identified'; readonly run: string; readonly verdict: IdentityVerdict }
   | { readonly kind: 'input-changed' }
+  /** The program that an observed service needs cannot be started any more. */
+  | { readonly kind: 'program-gone' }
+  /** A probe saw that something about the service has changed. */
+  | { readonly kind: 'noted'; readonly event: string; readonly text: string }
 
 /** What an operator can ask for. `names` are services; groups are expanded by the core. */
 export type Command =

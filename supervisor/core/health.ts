@@ -17,6 +17,7 @@ const FRESH: Judgement = {
   verdict: null,
   unknown: null,
   reason: null,
+  note: null,
   progress: false,
 }
 
@@ -30,9 +31,14 @@ export function judge(before: Judgement | undefined, probe: ProbeSpec, outcome: 
     const passes = Math.min(old.passes + 1, probe.successThreshold)
     const verdict = passes >= probe.successThreshold ? 'pass' : old.verdict
     const reason = verdict === 'pass' ? null : old.reason
-    if (old.passes === passes && old.verdict === verdict && old.failures === 0 && old.unknown === null)
-      return old
-    return { failures: 0, passes, verdict, unknown: null, reason, progress: false }
+    const { note } = outcome
+    const same =
+      old.passes === passes &&
+      old.verdict === verdict &&
+      old.failures === 0 &&
+      old.unknown === null &&
+      old.note === note
+    return same ? old : { failures: 0, passes, verdict, unknown: null, reason, note, progress: false }
   }
   const failures = Math.min(old.failures + 1, probe.failureThreshold)
   const verdict = failures >= probe.failureThreshold ? 'fail' : old.verdict
@@ -44,7 +50,8 @@ export function judge(before: Judgement | undefined, probe: ProbeSpec, outcome: 
     old.reason === outcome.reason &&
     old.progress === outcome.progress
   if (same) return old
-  return { failures, passes: 0, verdict, unknown: null, reason: outcome.reason, progress: outcome.progress }
+  const { reason, progress } = outcome
+  return { failures, passes: 0, verdict, unknown: null, reason, note: old.note, progress }
 }
 
 /** `health` with one more result of one probe; the same object if nothing changed. */
@@ -98,6 +105,13 @@ export function failures(spec: ServiceSpec, health: Health, roles: readonly Prob
     else if (judged?.unknown) reasons.push(`cannot be checked: ${judged.unknown}`)
   }
   return [...new Set(reasons)]
+}
+
+/** What the probes that pass say, in the spec's order; null if nothing. */
+export function notes(spec: ServiceSpec, health: Health): string | null {
+  const said = spec.probes.map((probe) => health[probeName(probe)])
+  const passing = said.filter((judged) => judged?.verdict === 'pass').map((judged) => judged?.note)
+  return [...new Set(passing.filter((note) => note))].join('; ') || null
 }
 
 /** True while a startup probe fails but says that the start goes on. */

@@ -1,6 +1,6 @@
 /** State → what the CLI, the API and the metrics show: the operator's words for a child. */
 import type { ProbeStatus, ServiceState, ServiceStatus } from '../../schemas/status.ts'
-import { failures, livenessFailure, probeName } from './health.ts'
+import { failures, livenessFailure, notes, probeName } from './health.ts'
 import { processOf } from './rest.ts'
 import { isUp } from './scope.ts'
 import type { Child, Health } from './state.ts'
@@ -82,6 +82,7 @@ export function showService(child: Child, children: ReadonlyMap<string, Child>, 
     restarts24h: day,
     restarts7d: child.counters.walls.length,
     reason: reasonOf(child, children, view),
+    note: 'health' in state ? notes(spec, state.health) : null,
     next: nextOf(child, label),
     warnings: [
       ...Object.values(child.warnings).map((reason) => `would not start again: ${reason}`),
@@ -167,6 +168,8 @@ function nextOf(child: Child, label: ServiceState): string | null {
   if (label === 'stopped' && child.desired.kind === 'stopped') return `paios start ${child.name}`
   if (label === 'failed') return `paios logs ${child.name}; then paios start ${child.name}`
   if (label === 'blocked') return nextOfBlocked(child)
+  // What is only watched writes no log here.
+  if (label === 'degraded' && child.spec.command === null) return `paios probe ${child.name}`
   if (label === 'degraded' || label === 'hung' || label === 'backoff') return `paios logs ${child.name}`
   if (label === 'unknown') return `paios events --service ${child.name}`
   if (Object.keys(child.warnings).length > 0) return `paios status ${child.name}`
@@ -196,6 +199,7 @@ function showProbes(child: Child): ProbeStatus[] {
       role: probe.role,
       verdict: warned ? 'fail' : judged?.unknown ? 'unknown' : (judged?.verdict ?? silent),
       reason: warned ?? judged?.unknown ?? judged?.reason ?? null,
+      note: judged?.note ?? null,
       failures: judged?.failures ?? 0,
       threshold: probe.failureThreshold,
     }

@@ -29,7 +29,7 @@ export function tryStart(child: Child, scope: Scope, cause: StartCause): Child {
     const waiting = enter(chained, scope, { kind: 'waiting', for: names })
     return record(waiting, scope, 'waiting', `waiting for ${names.join(', ')}`, { for: names })
   }
-  if (isExternal(next.spec)) return beginObserving(next, scope)
+  if (isExternal(next.spec) && !next.spec.program) return beginObserving(next, scope)
   const attempt = ++scope.mesh.token
   scope.effects.push({ kind: 'run-preflight', service: next.name, attempt })
   const held = heldBy(next)
@@ -72,7 +72,7 @@ function beginObserving(child: Child, scope: Scope): Child {
     generation: observing.generation,
     roles: ['startup', 'readiness', 'liveness'],
   })
-  return record(observing, scope, 'observing', 'watched only: another program owns it')
+  return record(observing, scope, 'observing', 'watched only: it is not started from here')
 }
 
 /** What the preflights found decides: absent, missing, blocked, or on with the start. */
@@ -128,6 +128,7 @@ function block(child: Child, scope: Scope, reason: string): Child {
 /** The needs are looked at once more: one may have gone down while the preflights ran. */
 function spawn(child: Child, scope: Scope, cause: StartCause): Child {
   if (unmetNeeds(child, scope).length > 0) return tryStart(child, scope, cause)
+  if (isExternal(child.spec)) return beginObserving(child, scope)
   const generation = child.generation + 1
   const run = ulid(scope.wall, () => draw(scope))
   scope.effects.push({ kind: 'spawn', service: child.name, generation, run })

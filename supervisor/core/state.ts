@@ -28,6 +28,8 @@ export type Judgement = {
   readonly verdict: 'pass' | 'fail' | null
   readonly unknown: string | null
   readonly reason: string | null
+  /** What the last pass said of what was and was not checked. */
+  readonly note: string | null
   readonly progress: boolean
 }
 /** Judgements by probe name. */
@@ -179,6 +181,9 @@ export type Counters = {
 /** Names of a child's timers; a child has at most one of each. */
 export type TimerName = 'preflight' | 'budget' | 'step' | 'backoff' | 'retry' | 'stable' | 'unstop' | 'sweep'
 
+/** What an alert tells of a service. */
+export type Trouble = 'down' | 'gave-up' | 'blocked' | 'missing' | 'unknown' | 'degraded'
+
 /** A stop that was asked for and waits until the dependents are down. */
 export type PendingStop = { readonly cause: StopCause; readonly now: boolean }
 
@@ -202,6 +207,8 @@ export type Child<S extends ChildState = ChildState> = {
   readonly pendingStop: PendingStop | null
   /** Failing repeated preflights by probe name: what would forbid the next start. */
   readonly warnings: Readonly<Record<string, string>>
+  /** What the operator was told of it and that lasts; null if it is well. */
+  readonly trouble: Trouble | null
   /** How the last life ended, for `status`; null before the first end. */
   readonly lastEnding: Ending | null
   /** Processes that a sweep could not end, named. */

@@ -13,6 +13,7 @@ import type { RandomState } from './random.ts'
 import { arm, type Scope } from './scope.ts'
 import type { Child, Mesh } from './state.ts'
 import { type Changes, dependentsOf, hasProcess, put, startOrder, tell } from './tree.ts'
+import { tellTrouble } from './trouble.ts'
 
 /** After a wake, probe failures do not count for this long; every further gap extends it. */
 export const GRACE_MS = 60_000
@@ -42,6 +43,10 @@ export function step(mesh: Mesh, event: Event): Stepped {
   const scope: Scope = { at: event.at, wall: event.wall, mesh, effects: [] }
   const changes: Changes = new Map()
   apply(scope, changes, event)
+  for (const name of [...changes.keys()]) {
+    const child = mesh.children.get(name)
+    if (child) put(mesh, changes, tellTrouble(child, scope))
+  }
   forgetRemoved(scope, changes)
   followSpecs(mesh, changes)
   if (mesh.wanted === 'down' && ![...mesh.children.values()].some(hasProcess))

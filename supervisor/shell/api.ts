@@ -5,7 +5,7 @@
  */
 import { chmodSync, rmSync } from 'node:fs'
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
-import type { JournalEvent, Plan, Status } from '../../schemas/status.ts'
+import type { JournalEvent, Plan, ProbeReport, Status } from '../../schemas/status.ts'
 import { type ErrorCode, errnoOf, PaiosError } from '../errors.ts'
 import type { EventQuery } from './history.ts'
 
@@ -27,8 +27,15 @@ export type Control = {
     options: { forMs: number | null; withDependents: boolean; now: boolean },
   ): Promise<Accepted>
   restart(name: string, options: { now: boolean }): Promise<Accepted>
+  /** Runs a service's probes once, now. */
+  probe(name: string): Promise<ProbeReport[]>
+  /** Takes the present tools of an MCP server for what it should have. */
+  acceptTools(name: string): AcceptedTools
   metrics(): Promise<{ contentType: string; text: string }>
 }
+
+/** The tools that an MCP server should have from now on. */
+export type AcceptedTools = { readonly message: string; readonly tools: readonly string[] }
 
 /** A command that was taken on, and the services that it concerns. */
 export type Accepted = { readonly message: string; readonly names: readonly string[] }
@@ -111,6 +118,18 @@ export async function serveControl(socket: string, control: Control): Promise<()
       ok: true,
       ...(await control.restart(body.name, body)),
     }),
+  )
+  server.post<{ Body: { name: string } }>(
+    '/probe',
+    { schema: object({ name }, ['name']) },
+    async ({ body }) => ({
+      probes: await control.probe(body.name),
+    }),
+  )
+  server.post<{ Body: { name: string } }>(
+    '/mcp/accept',
+    { schema: object({ name }, ['name']) },
+    async ({ body }) => ({ ok: true, ...control.acceptTools(body.name) }),
   )
   rmSync(socket, { force: true })
   const mask = process.umask(0o177)

@@ -41,15 +41,28 @@ export function declaredEnvironment(
   return { ...env, ...declared, ...marker }
 }
 
+/** An environment with a probe's changes: see ConverseOptions. */
+export function changedEnvironment(
+  declared: Readonly<Record<string, string>>,
+  changes: Readonly<Record<string, string | null>>,
+): Record<string, string> {
+  const beginnings = Object.keys(changes).flatMap((name) => (name.endsWith('*') ? [name.slice(0, -1)] : []))
+  const kept = Object.entries(declared).filter(
+    ([name]) => !beginnings.some((beginning) => name.startsWith(beginning)),
+  )
+  const changed = Object.entries({ ...Object.fromEntries(kept), ...changes })
+  return Object.fromEntries(changed.filter((entry): entry is [string, string] => entry[1] !== null))
+}
+
 /** What a command's first word resolves to. */
 export type Resolved =
   | { readonly kind: 'found'; readonly path: string }
   | { readonly kind: 'absent'; readonly reason: string }
   | { readonly kind: 'unusable'; readonly reason: string }
 
-/** Finds the program of a command in the service's PATH, as execvp would. */
+/** Finds the program of a command, or the one that is only watched, in the service's PATH, as execvp would. */
 export function resolveProgram(spec: ServiceSpec, path: string): Resolved {
-  const program = expandHome(spec.command?.[0] ?? '')
+  const program = expandHome(spec.command?.[0] ?? spec.program ?? '')
   if (program.includes('/')) {
     const file = isAbsolute(program) ? program : resolve(expandHome(spec.cwd ?? homedir()), program)
     return look(file) ?? { kind: 'absent', reason: `${program} does not exist` }

@@ -22,6 +22,10 @@ export type Home = {
   readonly keeper: string
   readonly logs: string
   readonly cache: string
+  /** What was learnt of services, one file each. */
+  readonly known: string
+  /** The files that services touch to tell that they work. */
+  readonly beats: string
 }
 
 /** The home's paths. `root` defaults to PAIOS_HOME, then ~/.paios. */
@@ -39,6 +43,8 @@ export function homeAt(root = process.env['PAIOS_HOME'] ?? join(homedir(), '.pai
     keeper: join(root, 'run', 'keeper.json'),
     logs: join(root, 'logs'),
     cache: join(root, 'cache'),
+    known: join(root, 'state', 'known'),
+    beats: join(root, 'run', 'beats'),
   }
 }
 
@@ -58,7 +64,7 @@ export function ensureHome(home: Home): void {
     )
   }
   try {
-    for (const folder of ['', 'state', 'run', 'logs', 'cache', 'secrets', 'runbooks']) {
+    for (const folder of ['', 'state', 'run', 'run/beats', 'logs', 'cache', 'secrets', 'runbooks']) {
       makeFolder(join(home.root, folder))
     }
   } catch (error) {

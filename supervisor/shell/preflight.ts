@@ -22,6 +22,7 @@ export function checkBasics(spec: ServiceSpec, secrets: Secrets): PreflightResul
     if (!(error instanceof MissingSecret)) throw error
     results.push(failed('secrets', error.message))
   }
+  if (spec.command === null && !spec.program) return results
   const program = resolveProgram(spec, path)
   if (program.kind === 'absent') return [{ check: 'program', outcome: 'absent', reason: program.reason }]
   if (program.kind === 'unusable') results.push(failed('program', program.reason))

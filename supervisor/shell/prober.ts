@@ -3,21 +3,17 @@
  * random point of the period otherwise. It decides nothing; every result goes to the core. When this process
  * itself was late, a time-out says nothing about the service and becomes unknown.
  */
-import { homedir } from 'node:os'
-import type { OpenProbe, ProbeKind, ProbeResult, ProbeTarget } from '../../probes/probe.ts'
-import type { ProbeSpec, ServiceSpec } from '../../schemas/service.ts'
+import type { OpenProbe, ProbeKind, ProbeResult } from '../../probes/probe.ts'
+import type { ProbeSpec } from '../../schemas/service.ts'
+import type { ProbeReport } from '../../schemas/status.ts'
 import type { ProbeRole } from '../core/effect.ts'
 import type { PreflightResult, ProbeOutcome } from '../core/event.ts'
 import { probeName } from '../core/health.ts'
-import type { Process } from '../core/state.ts'
-import { declaredEnvironment } from './environment.ts'
 import { openWatches } from './file-watch.ts'
-import { logPathOf } from './log-file.ts'
 import { checkBasics } from './preflight.ts'
-import type { ProbePrograms } from './probe-programs.ts'
-import type { Processes, Tell } from './processes.ts'
-import { expandHome, hasReference, MissingSecret, type Secrets } from './secrets.ts'
+import { hasReference, MissingSecret, type Secrets } from './secrets.ts'
 import { untilSlot } from './slot.ts'
+import { type Step, type Subject, type TargetOptions, targetOf } from './target.ts'
 
 /** A time-out that rings this much too late was ours, not the service's. */
 const LATE_MS = 1_000
@@ -30,27 +26,14 @@ export type ProbeRun = {
   seconds: number
 }
 
-/** What the prober must know of a service at the moment. */
-export type Subject = {
-  readonly spec: ServiceSpec
-  readonly generation: number
-  readonly process: Process | null
-}
-
-export type ProberOptions = {
-  readonly secrets: Secrets
-  readonly logs: string
-  readonly cache: string
-  readonly processes: Processes
-  readonly programs: ProbePrograms
+export type ProberOptions = TargetOptions & {
   readonly subject: (service: string) => Subject | null
-  readonly tell: Tell
   readonly ran: (run: ProbeRun) => void
   /** A number in [0, 1). */
   readonly random: () => number
 }
 
-type Runner = { stop(): void; now(): void; readonly role: ProbeRole; readonly service: string }
+type Runner = { stop(): void; now(): void; readonly role: ProbeRole; readonly kind: string }
 
 /** Probes are loaded with the first service that has one. */
 async function loadKinds(): Promise<Record<string, ProbeKind>> {
@@ -76,26 +59,42 @@ function settingsOf({
 export function openProber(options: ProberOptions) {
   const runners = new Map<string, Runner[]>()
   const checking = new Set<AbortController>()
+  /** Kinds of probes that look at files, and so look again when one of them changes. */
+  const watching = new Set<string>()
   const watches = openWatches((service) => {
-    for (const runner of runners.get(service) ?? []) if (runner.role === 'preflight') runner.now()
+    for (const runner of runners.get(service) ?? []) {
+      if (runner.role === 'preflight' || watching.has(runner.kind)) runner.now()
+    }
     options.tell(service, { kind: 'input-changed' })
   })
 
-  async function openOne(service: string, subject: Subject, probe: ProbeSpec): Promise<OpenProbe> {
+  async function openOne(
+    service: string,
+    subject: Subject,
+    probe: ProbeSpec,
+    took: (step: Step) => void = () => undefined,
+  ): Promise<OpenProbe> {
     const kinds = await loadKinds()
     const kind = kinds[probe.kind]
     if (!kind) throw new Error(`no probe kind ${probe.kind}`)
     const settings = options.secrets.resolve(settingsOf(probe)) as never
-    watches.add(service, kind.watches(settings))
-    return kind.open(settings, targetOf(service, subject, options))
+    const files = kind.watches(settings)
+    if (files.length > 0) watching.add(probe.kind)
+    watches.add(service, files)
+    return kind.open(settings, targetOf(service, subject, options, took))
   }
 
-  async function checkOnce(service: string, subject: Subject, probe: ProbeSpec): Promise<ProbeResult> {
+  async function checkOnce(
+    service: string,
+    subject: Subject,
+    probe: ProbeSpec,
+    took?: (step: Step) => void,
+  ): Promise<ProbeResult> {
     let opened: OpenProbe | null = null
     const controller = new AbortController()
     checking.add(controller)
     try {
-      opened = await openOne(service, subject, probe)
+      opened = await openOne(service, subject, probe, took)
       return await settle(opened, probe, controller)
     } catch (error) {
       return failureOf(error, options.secrets)
@@ -120,6 +119,27 @@ export function openProber(options: ProberOptions) {
         done([{ check: 'preflight', outcome: 'unknown', reason: error.message }]),
       )
     },
+    /** Every probe of a service once, now, whatever its period; none of it counts for the service's health. */
+    report(service: string, subject: Subject): Promise<ProbeReport[]> {
+      const reports = subject.spec.probes.map(async (probe): Promise<ProbeReport> => {
+        const steps: Step[] = []
+        const begun = performance.now()
+        const found = await checkOnce(service, subject, probe, (step) => steps.push(step))
+        const ms = performance.now() - begun
+        const outcome = clean(found, options.secrets)
+        const text = outcome.kind === 'pass' ? outcome.note : outcome.reason
+        return {
+          name: probeName(probe),
+          kind: probe.kind,
+          role: probe.role,
+          result: outcome.kind,
+          text,
+          ms,
+          steps,
+        }
+      })
+      return Promise.all(reports)
+    },
     /** Opens the probes of these roles for one generation. */
     open(service: string, generation: number, roles: readonly ProbeRole[], isReady: boolean): void {
       const subject = options.subject(service)
@@ -131,6 +151,10 @@ export function openProber(options: ProberOptions) {
         list.push(run({ service, generation, subject, probe, delayMs, options, openOne }))
       }
       runners.set(service, list)
+    },
+    /** Lets the open probes of one role look now, since what they judge by has changed. */
+    again(service: string, role: ProbeRole): void {
+      for (const runner of runners.get(service) ?? []) if (runner.role === role) runner.now()
     },
     close(service: string): void {
       for (const runner of runners.get(service) ?? []) runner.stop()
@@ -197,7 +221,7 @@ function run({ service, generation, subject, probe, delayMs, options, openOne }:
   }
   timer = setTimeout(look, delayMs === 0 ? 0 : untilSlot(delayMs, probe.every))
   return {
-    service,
+    kind: probe.kind,
     role: probe.role,
     now() {
       clearTimeout(timer)
@@ -257,33 +281,6 @@ function wordOf(result: ProbeResult, isTimedOut: boolean): ProbeRun['result'] {
 }
 
 function clean(result: ProbeResult, secrets: Secrets): ProbeOutcome {
-  return result.kind === 'pass' ? result : { ...result, reason: secrets.redact(result.reason) }
-}
-
-function targetOf(
-  service: string,
-  { generation, process, spec }: Subject,
-  options: ProberOptions,
-): ProbeTarget {
-  const { processes, programs, secrets } = options
-  const pipes = processes.pipes(service)
-  const place = (env: Readonly<Record<string, string | null>> = {}, cwd = spec.cwd ?? homedir()) => {
-    const declared = Object.entries({ ...declaredEnvironment(secrets.resolve(spec.env), {}), ...env })
-    const kept = declared.filter((entry): entry is [string, string] => entry[1] !== null)
-    return { env: Object.fromEntries(kept), cwd: expandHome(cwd) }
-  }
-  return {
-    service,
-    pid: process?.identity.pid ?? null,
-    generation,
-    startedAtMs: process?.startedWall ?? null,
-    logPath: logPathOf(options.logs, service),
-    logOffset: process?.logOffset ?? 0,
-    cacheDir: options.cache,
-    tree: () => Promise.resolve(processes.tree(service)),
-    run: (argv, { env, ...rest }) => programs.run(argv.map(expandHome), { ...rest, ...place(env) }),
-    converse: (argv, { env, cwd, signal }) =>
-      programs.converse(argv.map(expandHome), { signal, ...place(env, cwd) }),
-    ...(pipes ? { request: pipes.request } : {}),
-  }
+  if (result.kind !== 'pass') return { ...result, reason: secrets.redact(result.reason) }
+  return result.note === null ? result : { ...result, note: secrets.redact(result.note) }
 }

@@ -4,6 +4,7 @@
  * is found by looking, and its exit code is unknown.
  */
 import { closeSync } from 'node:fs'
+import { join } from 'node:path'
 import type { ServiceSpec } from '../../schemas/service.ts'
 import type { ChildEvent } from '../core/event.ts'
 import type { Process } from '../core/state.ts'
@@ -25,6 +26,9 @@ const ENDING_POLL_MS = 10
  */
 const FULL_LOOK = 10
 
+/** Names, to a service that beats, the file that it is to touch. */
+const BEAT = 'PAIOS_HEARTBEAT'
+
 /** A process that is watched: `pipes` for owned stdio, `asks` for the watch of a log line. */
 type Live = {
   readonly process: Process
@@ -43,17 +47,20 @@ export type ProcessesOptions = {
   readonly table: ProcessTable
   readonly secrets: Secrets
   readonly logs: string
+  /** The folder of heartbeat files. */
+  readonly beats: string
   readonly tell: Tell
   /** True if what the service wrote last decides what its end means. */
   readonly needsTail: (service: string) => boolean
 }
 
 /** Opens process handling for one mesh. */
-export function openProcesses({ table, secrets, logs, tell, needsTail }: ProcessesOptions) {
+export function openProcesses({ table, secrets, logs, beats, tell, needsTail }: ProcessesOptions) {
   const live = new Map<string, Live>()
   const knownPids = new Set<number>()
   const launcher = openLauncher()
   const logOf = (service: string) => logPathOf(logs, service)
+  const beatOf = (service: string) => join(beats, service)
   const descendants = openDescendants(table, () => knownPids, logOf)
 
   const ended = (service: string, entry: Live, code: number | null, signal: string | null) => {
@@ -75,7 +82,9 @@ export function openProcesses({ table, secrets, logs, tell, needsTail }: Process
       tell(service, { kind: 'spawn-failed', generation, reason: secrets.redact(reason), permanent })
     let fd: number | null = null
     try {
-      const env = declaredEnvironment(secrets.resolve(spec.env), { [MARKER]: run })
+      const own: Record<string, string> = { [MARKER]: run }
+      if (spec.probes.some(({ kind }) => kind === 'heartbeat')) own[BEAT] = beatOf(service)
+      const env = declaredEnvironment(secrets.resolve(spec.env), own)
       const log = openLog(logs, service)
       fd = log.fd
       start(service, spec, generation, run, env, log, failed)
@@ -194,6 +203,7 @@ export function openProcesses({ table, secrets, logs, tell, needsTail }: Process
       knownPids.add(process.identity.pid)
     },
     closeStdin: (service: string) => live.get(service)?.pipes?.end(),
+    beatOf,
     /** The exchange over owned pipes, null where there is none. */
     pipes: (service: string) => live.get(service)?.pipes ?? null,
     watchLog(service: string, generation: number, index: number, pattern: string): void {

@@ -3,14 +3,16 @@
  * serves people (API, metrics, probes, log) is loaded after the first services were started.
  */
 import { randomBytes } from 'node:crypto'
-import type { Status } from '../../schemas/status.ts'
+import type { ProbeReport, Status } from '../../schemas/status.ts'
 import type { Fact } from '../core/event.ts'
 import { processOf } from '../core/rest.ts'
 import { showService } from '../core/snapshot.ts'
-import type { Mesh } from '../core/state.ts'
+import type { Child, Mesh } from '../core/state.ts'
 import { emptyMesh } from '../core/step.ts'
 import { hasProcess } from '../core/tree.ts'
 import { PaiosError } from '../errors.ts'
+import { openAcceptance } from './acceptance.ts'
+import { openAlerts } from './alerts.ts'
 import type { Accepted } from './api.ts'
 import { createClock, TICK_MS } from './clock.ts'
 import { SCAN_MS } from './descendants.ts'
@@ -18,15 +20,17 @@ import { createDriver, type Perform } from './driver.ts'
 import { heed, type Told } from './heed.ts'
 import { type Home, runbookPath } from './home.ts'
 import type { Journal, Left } from './journal.ts'
+import { openKnown } from './known.ts'
 import { logPathOf } from './log-file.ts'
 import type { Logger } from './logger.ts'
 import type { Metrics } from './metrics.ts'
 import { openProbePrograms } from './probe-programs.ts'
-import { openProber, type ProbeRun, type Subject } from './prober.ts'
+import { openProber, type ProbeRun } from './prober.ts'
 import type { ProcessTable } from './process-table.ts'
 import { openProcesses, type Tell } from './processes.ts'
 import { findRun, identify } from './proof.ts'
 import type { Secrets } from './secrets.ts'
+import type { Subject } from './target.ts'
 import { createTimers } from './timers.ts'
 
 /** Old events are cut this often. */
@@ -69,18 +73,23 @@ export function createSupervisor(options: SupervisorOptions) {
   )
   const needsTail = (service: string) =>
     mesh.children.get(service)?.spec.exits.some((signature) => signature.log !== undefined) ?? false
-  const processes = openProcesses({ table, secrets, logs: home.logs, tell, needsTail })
+  const processes = openProcesses({ table, secrets, logs: home.logs, beats: home.beats, tell, needsTail })
   const subject = (service: string): Subject | null => {
     const child = mesh.children.get(service)
     return child ? { spec: child.spec, generation: child.generation, process: processOf(child) } : null
   }
   const ran = (run: ProbeRun) => measure((to) => to.probed(run))
+  const programs = openProbePrograms(table, home.logs)
+  const note = (event: string, text: string) => post({ kind: 'noted', event, text })
+  const alerts = openAlerts({ programs, secrets, note })
+  const known = openKnown(home.known)
   const prober = openProber({
     secrets,
     logs: home.logs,
     cache: home.cache,
     processes,
-    programs: openProbePrograms(table, home.logs),
+    programs,
+    known,
     subject,
     tell,
     ran,
@@ -88,6 +97,13 @@ export function createSupervisor(options: SupervisorOptions) {
   })
   const requests = openRequests()
 
+  const show = (child: Child): Status['services'][number] =>
+    showService(child, mesh.children, {
+      at: clock.awake(),
+      wall: clock.wall(),
+      logPath: child.spec.command ? logPathOf(home.logs, child.name) : null,
+      runbook: runbookPath(home, child.name, child.spec.runbook),
+    })
   const perform: Perform = {
     'run-preflight': ({ service, attempt }) => {
       const about = subject(service)
@@ -133,6 +149,13 @@ export function createSupervisor(options: SupervisorOptions) {
     'set-timer': ({ service, timer, token, at }) => timers.set(service, timer, token, at),
     'cancel-timer': ({ service, timer }) => timers.cancel(service, timer),
     record: (effect) => heed(effect, logger, measure),
+    alert({ service, event, reason, wall }) {
+      const child = mesh.children.get(service)
+      if (!child) return
+      const { state, next, runbook } = show(child)
+      const told = { service, event, state, next, runbook, reason: secrets.redact(reason) }
+      alerts.tell({ ...told, at: new Date(wall).toISOString() })
+    },
     forget: ({ service }) => {
       processes.forget(service)
       measure((to) => to.forget(service))
@@ -172,6 +195,7 @@ export function createSupervisor(options: SupervisorOptions) {
     lastTickWall = Date.now()
     journal.recheck()
     tellJournal()
+    if (journal.problem() === null) alerts.ticked()
   }, TICK_MS)
   const scanner = setInterval(() => processes.scan(), SCAN_MS)
   const pruner = setInterval(() => journal.prune(Date.now()), PRUNE_MS)
@@ -197,16 +221,14 @@ export function createSupervisor(options: SupervisorOptions) {
         if (about && about.spec.command !== null) prober.preflight(service, about, resolve)
         else resolve([])
       }),
-    services: (): Status['services'] => {
-      const view = { at: clock.awake(), wall: clock.wall() }
-      return [...mesh.children.values()].map((child) =>
-        showService(child, mesh.children, {
-          ...view,
-          logPath: child.spec.command ? logPathOf(home.logs, child.name) : null,
-          runbook: runbookPath(home, child.name, child.spec.runbook),
-        }),
-      )
+    services: (): Status['services'] => [...mesh.children.values()].map(show),
+    /** Every probe of a service once, now. */
+    report: (service: string): Promise<ProbeReport[]> => {
+      const about = subject(service)
+      return about ? prober.report(service, about) : Promise.resolve([])
     },
+    ...openAcceptance(known, tell, (service) => prober.again(service, 'readiness')),
+    alerts,
     liveCount: () => [...mesh.children.values()].filter(hasProcess).length,
     takeMetrics(loaded: Metrics): void {
       metrics = loaded
@@ -227,6 +249,7 @@ export function createSupervisor(options: SupervisorOptions) {
       timers.close()
       prober.closeAll()
       processes.close()
+      alerts.close()
     },
   }
 }

@@ -48,6 +48,7 @@ const kb: ServiceStatus = {
   restarts24h: 0,
   restarts7d: 0,
   reason: null,
+  note: null,
   next: null,
   warnings: [],
   deadline: null,
@@ -323,7 +324,7 @@ describe('paios up without a supervisor', () => {
     const { code, stderr } = await paios(home, 'up')
     assert.equal(code, 3)
     assert.match(stderr, /paios\.yaml:1:/)
-    assert.deepEqual(await readdir(join(home, 'run')), [])
+    assert.deepEqual(await readdir(join(home, 'run')), ['beats'])
   })
 
   it('--dry-run prints the plan and writes nothing', async (t) => {

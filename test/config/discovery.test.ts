@@ -156,15 +156,25 @@ describe('the first document', () => {
     assert.match(text, /started by launchd \(\/Users\/op\/Library\/a\?b\.plist\)/)
   })
 
-  it('supervises an installed gateway that does not run, and names other brains in a comment', () => {
-    const programs = { openclaw: '/bin/openclaw', claude: '/bin/claude' }
+  it('supervises an installed gateway that does not run, and watches the other brains that are there', () => {
+    const programs = { openclaw: '/bin/openclaw', claude: '/bin/cl\naude' }
     const text = firstDocument(found(programs, { config: '/home/op/.openclaw/openclaw.json' }), options)
     const { specs } = meshOf(text)
-    assert.equal(specs.length, 1)
-    assert.notEqual(specs[0]?.command, null)
-    assert.match(text, /# Also found: claude \(\/bin\/claude\)/)
+    assert.deepEqual(
+      specs.map((spec) => [spec.name, spec.preset, spec.command === null]),
+      [
+        ['gateway', 'openclaw-gateway', false],
+        ['claude', 'claude-code', true],
+      ],
+    )
+    assert.match(text, /# Claude Code \(\/bin\/cl\?aude\), which you start yourself/)
     assert.doesNotMatch(text, /onboard/)
     assert.match(firstDocument(found(programs, {}), options), /`openclaw onboard`/)
+    const both = meshOf(firstDocument(found({ claude: '/bin/claude', codex: '/bin/codex' }, {}), options))
+    assert.deepEqual(
+      both.specs.map((spec) => spec.name),
+      ['gateway', 'memory', 'claude', 'codex'],
+    )
   })
 
   it('has an example that is valid once its comment signs are taken away', () => {

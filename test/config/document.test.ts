@@ -94,7 +94,7 @@ services:
     preset: process
     command: [a]
   gw: { preset: openclaw-gateway, prot: 1, command: [x], needs: [{ service: kb, untill: ready }] }
-alerts: {}
+jobs: {}
 `),
       [
         'paios.yaml:2:1 servces: unknown key `servces` (did you mean `services`?)',
@@ -102,7 +102,7 @@ alerts: {}
         'paios.yaml:8:35 services.gw.prot: unknown key `prot` (did you mean `port`?)',
         'paios.yaml:8:44 services.gw.command: unknown key `command`',
         'paios.yaml:8:81 services.gw.needs[0].untill: unknown key `untill` (did you mean `until`?)',
-        'paios.yaml:9:1 alerts: unknown key `alerts`',
+        'paios.yaml:9:1 jobs: unknown key `jobs`',
       ],
     )
   })
@@ -137,7 +137,7 @@ metrics: []
 
   it('tells a service without preset and command both ways to say what it is', () => {
     assert.deepEqual(problemsOf('version: 1\nservices:\n  a: { env: {} }'), [
-      'paios.yaml:3:3 services.a: needs a `command`, or a `preset` (one of process, mcp-stdio, openclaw-gateway)',
+      'paios.yaml:3:3 services.a: needs a `command`, or a `preset` (one of process, mcp-stdio, openclaw-gateway, claude-code, codex)',
     ])
   })
 

@@ -8,7 +8,15 @@ import { formatProblem, type Problem } from '../../supervisor/document/problem.t
 const port = z.int().min(1).max(65_535)
 const env = z.record(z.string(), z.string())
 
-/** The register: a process, an MCP server over pipes and a gateway. */
+const session = <Id extends string>(id: Id, program: string) =>
+  defineService({
+    id,
+    summary: 'A brain that people start.',
+    settings: {},
+    spec: () => ({ kind: 'session', command: null, program, runbook: `${id}.md` }),
+  })
+
+/** The register: a process, an MCP server over pipes, a gateway and two sessions. */
 export const presets = {
   process: defineService({
     id: 'process',
@@ -52,6 +60,8 @@ export const presets = {
       }
     },
   }),
+  'claude-code': session('claude-code', 'claude'),
+  codex: session('codex', 'codex'),
 } as const
 
 /** Parses with the sample presets and the home /home/op. */

@@ -41,6 +41,33 @@ test('http passes on status, content type, body values and text together', async
   assert.equal((await byUrl()).kind, 'pass')
 })
 
+test('http takes any status of a list', async (t) => {
+  const port = await serve(t, (request, response) => {
+    response.writeHead(Number(request.url?.slice(1))).end('CSRF Error')
+  })
+  const settings = { port, status: [200, 403], text: '^CSRF Error' }
+  for (const path of ['/200', '/403']) {
+    assert.equal((await (await openProbe(t, http, { ...settings, path }))()).kind, 'pass')
+  }
+  assert.equal(reasonOf(await (await openProbe(t, http, { ...settings, path: '/500' }))()), 'GET /500: 500')
+})
+
+test('http sends its headers, and none that would end the line', async (t) => {
+  const port = await serve(t, (request, response) => {
+    response.writeHead(request.headers['x-api-key'] === 'the key' ? 200 : 403).end()
+  })
+  const check = await openProbe(t, http, { port, headers: { 'X-API-Key': 'the key' } })
+  assert.equal((await check()).kind, 'pass')
+  await assert.rejects(openProbe(t, http, { port, headers: { 'X-Key': 'a\r\nX-Other: b' } }))
+  await assert.rejects(openProbe(t, http, { port, headers: { 'X: y\r\nX-Other': 'b' } }))
+  // What stands behind a reference is put in after the settings were read.
+  const settings = z.object(http.shape).parse({ port, headers: { 'X-API-Key': 'the key' } })
+  const secret = { ...settings, headers: { 'X-API-Key': 'secret\nX-Other: b' } }
+  await assert.rejects(http.open(secret, {} as never), {
+    message: 'the header X-API-Key holds a control character',
+  })
+})
+
 test('http uses a fresh connection for each check', async (t) => {
   const ports = new Set<number | undefined>()
   const port = await serve(t, (request, response) => {

@@ -30,6 +30,6 @@ for (const [word, kind] of Object.entries(probeKinds)) {
 }
 
 test('the documentation has no row for a kind that does not exist', () => {
-  const documented = rows.map((line) => /^\| `([a-z]+)` \|/.exec(line)?.[1])
+  const documented = rows.map((line) => /^\| `([a-z-]+)` \|/.exec(line)?.[1])
   assert.deepEqual(documented.sort(), Object.keys(probeKinds).sort())
 })

@@ -4,10 +4,12 @@ import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import type { TestContext } from 'node:test'
 import { z } from 'zod'
+import type { Exchange } from '../../probes/json-rpc.ts'
 import type { ProbeKind, ProbeResult, ProbeTarget } from '../../probes/probe.ts'
+import { changedEnvironment } from '../../supervisor/shell/environment.ts'
+import { openPipes } from '../../supervisor/shell/pipes.ts'
 import { openProbePrograms } from '../../supervisor/shell/probe-programs.ts'
 import { openProcessTable } from '../../supervisor/shell/process-table.ts'
 
@@ -38,17 +40,17 @@ const PATH = process.env['PATH'] ?? '/usr/bin:/bin'
 function programsIn(folder: string): Pick<ProbeTarget, 'run' | 'converse'> {
   const programs = openProbePrograms(table, folder)
   const place = (env: Readonly<Record<string, string | null>> = {}, cwd = tmpdir()) => {
-    const kept = Object.entries({ PATH, HOME: folder, ...env }).filter((entry) => entry[1] !== null)
-    return { env: Object.fromEntries(kept) as Record<string, string>, cwd }
+    return { env: changedEnvironment({ PATH, HOME: folder }, env), cwd }
   }
   return {
-    run: (argv, { env, ...rest }) => programs.run(argv, { ...rest, ...place(env) }),
+    run: (argv, { env, cwd, ...rest }) => programs.run(argv, { ...rest, ...place(env, cwd) }),
     converse: (argv, { env, cwd, signal }) => programs.converse(argv, { signal, ...place(env, cwd) }),
   }
 }
 
 /** A target without a process; each test overrides what its probe looks at. */
 export function createTarget(cacheDir: string, overrides: Partial<ProbeTarget> = {}): ProbeTarget {
+  const facts = new Map<string, unknown>()
   return {
     service: 'under-test',
     pid: null,
@@ -56,31 +58,20 @@ export function createTarget(cacheDir: string, overrides: Partial<ProbeTarget> =
     startedAtMs: null,
     logPath: null,
     logOffset: 0,
+    heartbeatPath: join(cacheDir, 'beat'),
     cacheDir,
     tree: () => Promise.resolve(overrides.pid ? [overrides.pid] : []),
+    memory: { get: (key) => facts.get(key), set: (key, value) => void facts.set(key, value) },
+    tell: () => undefined,
+    step: () => undefined,
     ...programsIn(cacheDir),
     ...overrides,
   }
 }
 
-/** JSON-RPC over the pipes of a child, one JSON text per line. */
-export function requestOver(child: ChildProcess): NonNullable<ProbeTarget['request']> {
-  const waiting = new Map<number, PromiseWithResolvers<unknown>>()
-  createInterface({ input: child.stdout! }).on('line', (line) => {
-    const { id, result, error } = JSON.parse(line)
-    const asked = waiting.get(id)
-    if (error === undefined) asked?.resolve(result)
-    else asked?.reject(new Error(error.message))
-  })
-  let lastId = 0
-  return (message, signal) => {
-    lastId += 1
-    const asked = Promise.withResolvers<unknown>()
-    waiting.set(lastId, asked)
-    signal.addEventListener('abort', () => asked.reject(signal.reason), { once: true })
-    child.stdin?.write(`${JSON.stringify({ jsonrpc: '2.0', id: lastId, ...message })}\n`)
-    return asked.promise
-  }
+/** The exchange over the pipes of a child, as the supervisor has it with an owned server. */
+export function exchangeOver(child: ChildProcess, log = '/dev/null'): Exchange {
+  return openPipes(child.stdin!, child.stdout!, log).exchange
 }
 
 /** Parses the settings strictly, as a document's are, and opens the probe; the test's end closes it. */

@@ -18,10 +18,11 @@ import { classify } from '../../supervisor/core/exits.ts'
 import { openProbePrograms } from '../../supervisor/shell/probe-programs.ts'
 import { openProcessTable } from '../../supervisor/shell/process-table.ts'
 import { freePort, type GatewayHome, gatewayHome, installBrains } from '../brains.ts'
-import { createTarget } from '../probes/target.ts'
+import { createTarget, startProgram } from '../probes/target.ts'
 import { specOf } from './spec.ts'
 
 const START_LIMIT_MS = 120_000
+const HOLDER = fileURLToPath(new URL('../fixtures/holds-database.mjs', import.meta.url))
 const fake = fileURLToPath(new URL('../fixtures/fake-gateway.mjs', import.meta.url))
 
 type Life = {
@@ -57,7 +58,12 @@ function targetOf(
     pid,
     startedAtMs: pid === null ? null : Date.now(),
     logPath,
-    run: (argv, { signal }) => programs.run(argv, { env, cwd: gw.home, signal }),
+    run: (argv, { env: added = {}, ...rest }) => {
+      const kept = Object.entries({ ...env, ...added }).flatMap(([key, value]) =>
+        value === null ? [] : [[key, value] as const],
+      )
+      return programs.run(argv, { ...rest, env: Object.fromEntries(kept), cwd: gw.home })
+    },
   })
 }
 
@@ -157,6 +163,16 @@ function contract(title: string, isReal: boolean): void {
       assert.ok(result.kind === 'fail' && /AUTH_TOKEN_MISMATCH/.test(result.reason), JSON.stringify(result))
       assert.doesNotMatch(result.reason, /not-the-token/)
     })
+
+    // The double has no database.
+    if (isReal)
+      it('is seen to be locked out of its database, and by whom', async (t) => {
+        const database = join(gw.stateDir, 'state', 'openclaw.sqlite')
+        const { pid } = await startProgram(t, [process.execPath, HOLDER, database, 'BEGIN IMMEDIATE'])
+        const reason = `openclaw.sqlite: database locked by pid ${pid} (node holds-database.mjs)`
+        const result = await check(spec, 'database-lock', life.target, gw)
+        assert.deepEqual(result, { kind: 'fail', reason, progress: false })
+      })
 
     it('stays green on a broken file, which only the repeated config check sees', async () => {
       await gw.writeConfig({ ...gw.config, bogusKey: 1 })

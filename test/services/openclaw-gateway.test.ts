@@ -120,6 +120,9 @@ describe('the spec of the gateway', () => {
     assert.ok(config.kind === 'config' && lock.kind === 'lock' && rpc.kind === 'ws')
     assert.equal(config.file, '/etc/claw.json')
     assert.equal(lock.file, '/home/me/other/tmp/openclaw-*/gateway.state.lock')
+    const database = probe(spec, 'database-lock')
+    assert.ok(database.kind === 'sqlite')
+    assert.equal(database.file, '/home/me/other/state/openclaw.sqlite')
     assert.equal(rpc.token, '${json:/etc/claw.json#gateway.auth.token}')
     assert.equal(spec.env['OPENCLAW_STATE_DIR'], '/home/me/other')
     assert.equal(spec.env['OPENCLAW_CONFIG_PATH'], '/etc/claw.json')
@@ -162,7 +165,7 @@ describe('the spec of the gateway', () => {
     assert.deepEqual([spec.kind, spec.command], ['external', null])
     assert.deepEqual(
       spec.probes.map((one) => `${one.role} ${one.name}`),
-      ['liveness live', 'readiness ready', 'readiness rpc'],
+      ['liveness live', 'readiness ready', 'readiness rpc', 'readiness database-lock'],
     )
   })
 

@@ -3,12 +3,13 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { createInterface } from 'node:readline'
+import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { parse } from 'yaml'
 import { probeKinds } from '../../probes/index.ts'
-import type { ProbeTarget } from '../../probes/probe.ts'
 import { presets } from '../../services/index.ts'
+import { openPipes } from '../../supervisor/shell/pipes.ts'
+import { createTarget, temporaryFolder } from '../probes/target.ts'
 import { specOf } from './spec.ts'
 
 const SECTIONS = ['Symptoms', 'Impact', 'Check', 'Recover', 'Verify', 'Escalate']
@@ -16,7 +17,20 @@ const runbooks = new URL('../../runbooks/', import.meta.url)
 const EXAMPLES = {
   process: { command: ['sleep', '60'] },
   'mcp-stdio': { command: ['some-server'], serve: true },
+  'mcp-http': { url: 'http://127.0.0.1:3001/mcp' },
   'openclaw-gateway': {},
+  'claude-code': {},
+  codex: {},
+  'file-watcher': { command: ['watch'], folder: '~/inbox' },
+  khoj: {},
+  leon: { folder: '~/leon' },
+  'llama-server': { model: '~/models/m.gguf' },
+  nanoclaw: { folder: '~/nanoclaw' },
+  nemoclaw: { sandbox: 'my-claw' },
+  ollama: {},
+  'pai-voice': {},
+  'python-service': { script: 'it.py' },
+  syncthing: {},
 } satisfies Record<keyof typeof presets, object>
 const ids = Object.keys(EXAMPLES) as (keyof typeof presets)[]
 
@@ -69,33 +83,78 @@ describe('process', () => {
 })
 
 describe('mcp-stdio', () => {
-  it('needs serve: true', () => {
-    assert.throws(() => specOf('mcp-stdio', { command: ['x'] }, '/home/me'), /must be `true`/)
-    assert.throws(() => specOf('mcp-stdio', { command: ['x'], serve: false }, '/home/me'), /must be `true`/)
+  const entry = createRequire(import.meta.url).resolve('@modelcontextprotocol/server-memory/dist/index.js')
+  const command = [process.execPath, entry]
+
+  it('without `serve` tries a copy out every 5 min, and starts nothing that lasts', async (t) => {
+    const folder = await temporaryFolder(t)
+    const spec = specOf('mcp-stdio', { command, tools: ['read_graph'] }, '/home/me')
+    assert.deepEqual([spec.command, spec.program, spec.probes.length], [null, process.execPath, 1])
+    const [canary] = spec.probes
+    assert.ok(canary?.kind === 'mcp')
+    assert.deepEqual([canary.every, canary.timeout, canary.failureThreshold], [300_000, 35_000, 2])
+    const { kind: _k, name: _n, role: _r, every: _e, timeout, ...rest } = canary
+    const { failureThreshold: _f, successThreshold: _s, ...settings } = rest
+    const env = { MEMORY_FILE_PATH: join(folder, 'memory.json') }
+    const probe = await probeKinds.mcp.open({ ...settings, env }, createTarget(folder))
+    const result = await probe.check(AbortSignal.timeout(timeout))
+    assert.ok(
+      result.kind === 'pass' && /^memory-server \S+; 9 tools$/.test(result.note ?? ''),
+      JSON.stringify(result),
+    )
   })
 
-  it('runs a real server: the handshake passes, and closing stdin ends it', async () => {
-    const entry = createRequire(import.meta.url).resolve('@modelcontextprotocol/server-memory/dist/index.js')
-    const spec = specOf('mcp-stdio', { command: [process.execPath, entry], serve: true }, '/home/me')
+  it('with `serve` runs a real server: every probe passes, and closing stdin ends it', async (t) => {
+    const folder = await temporaryFolder(t)
+    const spec = specOf('mcp-stdio', { command, serve: true }, '/home/me')
     const [program = '', ...args] = spec.command ?? []
-    const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'ignore'] })
+    const env = { MEMORY_FILE_PATH: join(folder, 'memory.json') }
+    const child = spawn(program, args, { env, stdio: ['pipe', 'pipe', 'ignore'] })
+    t.after(() => child.kill('SIGKILL'))
     const ended = once(child, 'exit')
-    const lines = createInterface({ input: child.stdout })
-    let id = 0
-    const request = async (message: { method: string; params?: unknown }) => {
-      const answered = once(lines, 'line')
-      child.stdin.write(`${JSON.stringify({ jsonrpc: '2.0', id: ++id, ...message })}\n`)
-      const [line] = (await answered) as [string]
-      return JSON.parse(line).result as unknown
-    }
-    const [handshake] = spec.probes
-    assert.ok(handshake?.kind === 'mcp' && spec.stdio === 'pipes')
-    const target = { service: 'subject', generation: 1, request } as unknown as ProbeTarget
-    const probe = await probeKinds.mcp.open(handshake, target)
-    const result = await probe.check(AbortSignal.timeout(handshake.timeout))
-    assert.ok(result.kind === 'pass' && /memory/.test(result.note ?? ''), JSON.stringify(result))
+    assert.equal(spec.stdio, 'pipes')
+    const { exchange, end } = openPipes(child.stdin, child.stdout, join(folder, 'log'))
+    const target = createTarget(folder, { pid: child.pid!, exchange })
+    const found = spec.probes.map(async (settings) => {
+      assert.ok(settings.kind === 'mcp')
+      const probe = await probeKinds.mcp.open(settings, target)
+      return [settings.role, (await probe.check(AbortSignal.timeout(settings.timeout))).kind]
+    })
+    assert.deepEqual(await Promise.all(found), [
+      ['startup', 'pass'],
+      ['readiness', 'pass'],
+      ['liveness', 'pass'],
+    ])
     assert.equal(spec.stop[0]?.step, 'close-stdin')
-    child.stdin.end()
+    end()
     assert.deepEqual(await ended, [0, null])
+  })
+})
+
+describe('mcp-http', () => {
+  const url = 'http://127.0.0.1:3001/mcp'
+
+  it('without a command only watches, with one it keeps a daemon on a port that must be free', () => {
+    const watched = specOf('mcp-http', { url }, '/home/me')
+    assert.deepEqual([watched.command, watched.program, watched.ports], [null, null, []])
+    assert.deepEqual(
+      watched.probes.map(({ role }) => role),
+      ['readiness'],
+    )
+    const kept = specOf(
+      'mcp-http',
+      { url, command: ['server'], headers: { a: '${file:~/token}' } },
+      '/home/me',
+    )
+    assert.deepEqual([kept.command, kept.stdio, kept.ports], [['server'], 'log', [3001]])
+    assert.deepEqual(
+      kept.probes.map(({ role, kind, failureThreshold }) => `${role} ${kind} ${failureThreshold}`),
+      ['preflight port 3', 'startup mcp 3', 'readiness mcp 3', 'liveness mcp 3'],
+    )
+  })
+
+  it('refuses a URL of another machine, and none', () => {
+    assert.throws(() => specOf('mcp-http', { url: 'http://example.org/mcp' }, '/home/me'), /of this machine/)
+    assert.throws(() => specOf('mcp-http', { command: ['server'] }, '/home/me'))
   })
 })

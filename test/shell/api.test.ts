@@ -47,6 +47,8 @@ function controlOf(events: JournalEvent[], more: Partial<Control> = {}): Control
     start: accepted,
     stop: accepted,
     restart: accepted,
+    probe: async () => [],
+    acceptTools: (name) => ({ message: name, tools: [] }),
     metrics: async () => ({ contentType: 'text/plain; version=0.0.4', text: 'paios_up 1\n' }),
     ...more,
   }

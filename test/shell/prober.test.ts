@@ -2,57 +2,43 @@ import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { it } from 'node:test'
+import { it, type TestContext } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { serviceSpec } from '../../schemas/service.ts'
 import type { ProbeOutcome } from '../../supervisor/core/event.ts'
+import { openKnown } from '../../supervisor/shell/known.ts'
 import { openProbePrograms } from '../../supervisor/shell/probe-programs.ts'
 import { openProber } from '../../supervisor/shell/prober.ts'
 import { openProcessTable } from '../../supervisor/shell/process-table.ts'
-import { openProcesses } from '../../supervisor/shell/processes.ts'
+import { openProcesses, type Tell } from '../../supervisor/shell/processes.ts'
 import { openSecrets } from '../../supervisor/shell/secrets.ts'
 
-it('a check that failed reads its secret anew, so that a replaced one is no trouble', async (t) => {
+/** A prober of one service with one probe, over a folder that goes with the test. */
+function open(t: TestContext, probe: object, tell: Tell = () => undefined) {
   const folder = mkdtempSync(join(tmpdir(), 'prober-'))
   const secret = join(folder, 'secret')
   writeFileSync(secret, 'the-old-one')
-  const probe = {
-    kind: 'exec',
-    role: 'readiness',
-    command: ['/bin/sh', '-c', 'test "$TOKEN" = the-new-one'],
-    env: { TOKEN: `\${file:${secret}}` },
-    every: '20ms',
-  } as const
   const spec = serviceSpec.parse({
     name: 'a',
     preset: 'process',
     kind: 'daemon',
     command: ['sleep', '1'],
+    env: { TOKEN: `\${file:${secret}}` },
     runbook: 'process.md',
     probes: [probe],
   })
   const secrets = openSecrets(join(folder, 'env'))
-  const processes = openProcesses({
-    table: openProcessTable(),
-    secrets,
-    logs: folder,
-    tell: () => undefined,
-    needsTail: () => true,
-  })
-  const outcomes: ProbeOutcome['kind'][] = []
-  const { promise: passed, resolve } = Promise.withResolvers<void>()
+  const table = openProcessTable()
+  const common = { secrets, logs: folder, tell }
+  const processes = openProcesses({ ...common, table, beats: folder, needsTail: () => true })
+  const subject = { spec, generation: 1, process: null }
   const prober = openProber({
-    secrets,
+    ...common,
     processes,
-    programs: openProbePrograms(openProcessTable(), folder),
-    logs: folder,
+    programs: openProbePrograms(table, folder),
+    known: openKnown(folder),
     cache: folder,
-    subject: () => ({ spec, generation: 1, process: null }),
-    tell(_, event) {
-      if (event.kind !== 'probe-reported') return
-      outcomes.push(event.outcome.kind)
-      if (outcomes.length === 1) writeFileSync(secret, 'the-new-one')
-      if (event.outcome.kind === 'pass') resolve()
-    },
+    subject: () => subject,
     ran: () => undefined,
     random: () => 0,
   })
@@ -61,7 +47,35 @@ it('a check that failed reads its secret anew, so that a replaced one is no trou
     processes.close()
     rmSync(folder, { recursive: true })
   })
+  return { prober, subject }
+}
+
+it('a check that failed reads its secret anew, so that a replaced one is no trouble', async (t) => {
+  const outcomes: ProbeOutcome['kind'][] = []
+  const { promise: passed, resolve } = Promise.withResolvers<void>()
+  const command = ['/bin/sh', '-c', 'test "$TOKEN" = the-new-one']
+  // The settings of the probe itself hold the reference.
+  const folder = mkdtempSync(join(tmpdir(), 'prober-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  const secret = join(folder, 'secret')
+  writeFileSync(secret, 'the-old-one')
+  const env = { TOKEN: `\${file:${secret}}` }
+  const { prober } = open(t, { kind: 'exec', role: 'readiness', command, env, every: '20ms' }, (_, event) => {
+    if (event.kind !== 'probe-reported') return
+    outcomes.push(event.outcome.kind)
+    if (outcomes.length === 1) writeFileSync(secret, 'the-new-one')
+    if (event.outcome.kind === 'pass') resolve()
+  })
   prober.open('a', 1, ['readiness'], false)
   await passed
   assert.equal(outcomes[0], 'fail')
+})
+
+it('a secret that a program says is struck out of notes, reasons and steps', async (t) => {
+  const server = fileURLToPath(new URL('../fixtures/mcp-hostile.mjs', import.meta.url))
+  const command = [process.execPath, server, 'names-token', 'garbage-token']
+  const { prober, subject } = open(t, { kind: 'mcp', role: 'readiness', timeout: '10s', command })
+  const [report] = await prober.report('a', subject)
+  assert.equal(report?.text, '[redacted] 1.0; 2 tools; noise on stdout')
+  assert.doesNotMatch(JSON.stringify(report), /the-old-one/)
 })

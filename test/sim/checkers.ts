@@ -50,6 +50,9 @@ const NEEDS_TIMER = new Set([
   'unknown',
 ])
 
+/** States that an operator must hear of. */
+const TROUBLED = new Set(['failed', 'blocked', 'missing', 'unknown', 'backoff', 'hung'])
+
 type Budget = { endedAt: number | null; restarts: number[] }
 
 export class Checkers {
@@ -125,6 +128,7 @@ export class Checkers {
       if (before) this.#checkDesired(event, before, child)
       this.#checkStopOrder(before, child)
       this.#checkGrace(event, before, child)
+      this.#checkTold(child)
     }
   }
 
@@ -186,6 +190,15 @@ export class Checkers {
     const { state } = child
     const isHung = state.kind === 'hung' || (state.kind === 'stopping' && state.cause === 'hung')
     if (before?.state.kind === 'running' && isHung) this.#fail(`${child.name}: judged right after a wake`)
+  }
+
+  /** No failure is silent, and none is told for ever. */
+  #checkTold(child: Child): void {
+    const { state, trouble, name } = child
+    if (!isUnwanted(child, this.#world.mesh) && TROUBLED.has(state.kind) && trouble === null)
+      this.#fail(`${name}: nobody was told that it is ${state.kind}`)
+    if (state.kind === 'running' && state.readyAt !== null && isReadyNow(child) && trouble !== null)
+      this.#fail(`${name}: still told as ${trouble} although it is well`)
   }
 
   #noteVerdict(service: string, { run, verdict }: { run: string; verdict: { kind: string } }): void {

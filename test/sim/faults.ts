@@ -104,6 +104,9 @@ function preflight(world: World): string {
   const text = trouble(world, 'preflight', 5_000, HOUR)
   const found = world.trouble(text.split(':')[0] ?? '')
   found.preflight = world.dice.pick(['fail', 'unknown', 'absent', 'hang'])
+  // A canary that could not be started says so; whether the program is gone, the preflight finds out.
+  const service = text.split(':')[0] ?? ''
+  if (world.dice.chance(0.5)) world.dispatch({ kind: 'child', service, event: { kind: 'program-gone' } })
   return `${text} (${found.preflight})`
 }
 

@@ -29,6 +29,7 @@ export function makeSpec(name: string, over: Partial<ServiceSpec> = {}): Service
     kind: 'daemon',
     group: null,
     command: ['program'],
+    program: null,
     cwd: null,
     env: {},
     stdio: 'log',
@@ -117,6 +118,7 @@ export function randomSpec(
   groups: readonly Group[],
 ): ServiceSpec {
   const isExternal = dice.chance(0.07)
+  const isSession = isExternal && dice.chance(0.5)
   const isOneshot = !isExternal && dice.chance(0.12)
   const startTimeout = dice.pick([8_000, 20_000, 60_000])
   const needs: ServiceSpec['needs'] = []
@@ -129,7 +131,8 @@ export function randomSpec(
     }
   }
   return makeSpec(name, {
-    kind: isExternal ? 'external' : 'daemon',
+    kind: isSession ? 'session' : isExternal ? 'external' : 'daemon',
+    program: isSession ? 'program' : null,
     command: isExternal ? null : isOneshot ? ['once'] : ['program'],
     group: groups.length > 0 && dice.chance(0.6) ? dice.pick(groups).name : null,
     needs,

@@ -1,0 +1,162 @@
+import assert from 'node:assert/strict'
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, it, type TestContext } from 'node:test'
+import { setTimeout as wait } from 'node:timers/promises'
+import { type Alert, openAlerts } from '../../supervisor/shell/alerts.ts'
+import { openProbePrograms } from '../../supervisor/shell/probe-programs.ts'
+import { openProcessTable } from '../../supervisor/shell/process-table.ts'
+import { openSecrets } from '../../supervisor/shell/secrets.ts'
+
+const ALERT = {
+  service: 'kb',
+  event: 'down',
+  state: 'backoff',
+  reason: 'exit code 1',
+  at: '2026-11-20T12:00:00.000Z',
+  next: 'paios logs kb',
+  runbook: '/runbooks/process.md',
+}
+
+function open(t: TestContext) {
+  const folder = mkdtempSync(join(tmpdir(), 'pal-'))
+  const notes: string[] = []
+  const alerts = openAlerts({
+    programs: openProbePrograms(openProcessTable(), folder),
+    secrets: openSecrets(join(folder, 'env')),
+    note: (event, text) => notes.push(`${event}: ${text}`),
+    retryMs: 1,
+  })
+  t.after(() => {
+    alerts.close()
+    rmSync(folder, { recursive: true, force: true })
+  })
+  const script = (name: string, text: string) => {
+    const path = join(folder, name)
+    writeFileSync(path, `#!/bin/sh\n${text}\n`)
+    chmodSync(path, 0o755)
+    return path
+  }
+  const told = (): Alert[] => {
+    const path = join(folder, 'told')
+    if (!existsSync(path)) return []
+    // The last line may be half written.
+    const lines = readFileSync(path, 'utf8').split('\n').slice(0, -1)
+    return lines.map((line) => JSON.parse(line))
+  }
+  const until = async (isSo: () => boolean) => {
+    while (!isSo()) await wait(5)
+  }
+  return { folder, notes, alerts, script, told, until }
+}
+
+describe('telling', { timeout: 60_000 }, () => {
+  it('hands each alert to the command, one after the other and in order', async (t) => {
+    const { folder, alerts, script, told, until } = open(t)
+    const command = [script('tell', `cat >> ${folder}/told`)]
+    alerts.apply({ alerts: { command }, deadman: undefined })
+    for (let i = 0; i < 5; i++) alerts.tell({ ...ALERT, reason: `exit code ${i}` })
+    await until(() => told().length === 5)
+    assert.deepEqual(
+      told().map(({ reason }) => reason),
+      [0, 1, 2, 3, 4].map((i) => `exit code ${i}`),
+    )
+    const { host, ...rest } = told()[0]!
+    assert.ok(host.length > 0)
+    assert.deepEqual(rest, { version: 1, ...ALERT, reason: 'exit code 0' })
+    assert.deepEqual(alerts.problems(), [])
+  })
+
+  it('says nothing where nobody is to be told', async (t) => {
+    const { alerts, notes } = open(t)
+    alerts.tell(ALERT)
+    alerts.ticked()
+    assert.deepEqual([alerts.problems(), notes], [[], []])
+  })
+
+  it('tries again, and does not mind what failed once', async (t) => {
+    const { folder, alerts, notes, script, told, until } = open(t)
+    const flaky = `test -e ${folder}/tried || { touch ${folder}/tried; exit 1; }; cat >> ${folder}/told`
+    alerts.apply({ alerts: { command: [script('flaky', flaky)] }, deadman: undefined })
+    alerts.tell(ALERT)
+    await until(() => told().length === 1)
+    assert.deepEqual(notes, [])
+  })
+
+  it('a command that fails is a standing problem and one event, until it works again', async (t) => {
+    const { folder, alerts, notes, script, until } = open(t)
+    const broken = `test -e ${folder}/fixed || { echo no route >&2; exit 7; }`
+    alerts.apply({ alerts: { command: [script('broken', broken)] }, deadman: undefined })
+    alerts.tell(ALERT)
+    alerts.tell(ALERT)
+    await until(() => alerts.problems().length === 1)
+    assert.match(alerts.problems()[0]!, /^the alert command .*\/broken failed: exit 7: no route$/)
+    writeFileSync(join(folder, 'fixed'), '')
+    alerts.tell(ALERT)
+    await until(() => alerts.problems().length === 0)
+    assert.deepEqual(
+      notes.map((note) => note.split(':')[0]),
+      ['alert-failed', 'alert-back'],
+    )
+  })
+
+  it('a command that does not exist is a problem in words', async (t) => {
+    const { alerts, until } = open(t)
+    alerts.apply({ alerts: { command: ['/nowhere/tell'] }, deadman: undefined })
+    alerts.tell(ALERT)
+    await until(() => alerts.problems().length === 1)
+    assert.match(alerts.problems()[0]!, /ENOENT/)
+  })
+})
+
+describe("the dead man's switch", { timeout: 60_000 }, () => {
+  async function serve(t: TestContext, status: () => number) {
+    const asked: string[] = []
+    const server = createServer((request, response) => {
+      asked.push(`${request.method} ${request.url}`)
+      response.writeHead(status()).end()
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    t.after(() => server.close())
+    return { asked, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/a-secret-key` }
+  }
+
+  it('is asked from a tick, and not more often than declared', async (t) => {
+    const { alerts, until } = open(t)
+    const { asked, url } = await serve(t, () => 200)
+    alerts.apply({ alerts: undefined, deadman: { url, every: 60_000 } })
+    for (let i = 0; i < 10; i++) alerts.ticked()
+    await until(() => asked.length > 0)
+    alerts.ticked()
+    assert.deepEqual(asked, ['GET /a-secret-key'])
+  })
+
+  it('reads its address from a file each time, and a refusal is a problem without the address', async (t) => {
+    const { folder, alerts, notes, until } = open(t)
+    let status = 404
+    const { asked, url } = await serve(t, () => status)
+    writeFileSync(join(folder, 'url'), url)
+    alerts.apply({ alerts: undefined, deadman: { url: `\${file:${folder}/url}`, every: 1 } })
+    alerts.ticked()
+    await until(() => alerts.problems().length === 1)
+    assert.deepEqual(alerts.problems(), ["the dead man's switch cannot be reached: answer 404"])
+    status = 200
+    await until(() => {
+      alerts.ticked()
+      return alerts.problems().length === 0
+    })
+    assert.ok(asked.length >= 2)
+    assert.ok(!notes.join().includes('a-secret-key'))
+  })
+
+  it('that nobody answers is a problem', async (t) => {
+    const { alerts, until } = open(t)
+    alerts.apply({ alerts: undefined, deadman: { url: 'http://127.0.0.1:1/key', every: 60_000 } })
+    alerts.ticked()
+    await until(() => alerts.problems().length === 1)
+    assert.deepEqual(alerts.problems(), ["the dead man's switch cannot be reached: ECONNREFUSED"])
+  })
+})
