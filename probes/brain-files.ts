@@ -152,8 +152,8 @@ const codexConfig = z.looseObject({
   profiles: z.record(z.string(), z.looseObject({})).optional(),
 })
 
-/** Parses TOML. The library's message quotes the file, so only its first line and the place are kept. */
-async function parseToml(text: string): Promise<unknown> {
+/** Parses TOML. Throws ConfigFault: the library's message quotes the file, so only its first line and place stay. */
+export async function parseToml(text: string): Promise<unknown> {
   const { parse, TomlError } = await import('smol-toml')
   try {
     return parse(text, { integersAsBigInt: 'asNeeded' })

@@ -1,36 +1,7 @@
-/** Debian's Syncthing for the end-to-end tests, unpacked into the cache so that no service starts, and homes for it. */
+/** Debian's Syncthing for the end-to-end tests, and homes for it. */
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { homedir } from 'node:os'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-
-/** The path of the program, or null (with the reason on stderr) where it cannot be had. */
-export function findSyncthing(): string | null {
-  if (existsSync('/usr/bin/syncthing')) return '/usr/bin/syncthing'
-  const cache = join(
-    process.env['PAIOS_TEST_CACHE'] ?? join(homedir(), '.cache', 'paios-brains'),
-    'syncthing',
-  )
-  const path = join(cache, 'usr', 'bin', 'syncthing')
-  if (existsSync(path)) return path
-  try {
-    mkdirSync(cache, { recursive: true })
-    const options = { cwd: cache, stdio: 'pipe' as const }
-    try {
-      execFileSync('apt-get', ['download', 'syncthing'], options)
-    } catch {
-      // A new machine has no package lists yet.
-      execFileSync('apt-get', ['update'], options)
-      execFileSync('apt-get', ['download', 'syncthing'], options)
-    }
-    const archive = readdirSync(cache).find((name) => name.endsWith('.deb'))
-    execFileSync('dpkg', ['-x', archive ?? '', '.'], options)
-    return path
-  } catch (error) {
-    process.stderr.write(`syncthing is not to be had here: ${(error as Error).message}\n`)
-    return null
-  }
-}
 
 /** What keeps it on this machine: no discovery, no relays, no port mapping, no reports, no look for new versions. */
 const QUIET: Readonly<Record<string, string>> = {

@@ -4,6 +4,7 @@
  * line of the result.
  */
 import { join } from 'node:path'
+import { parseToml } from '../../probes/brain-files.ts'
 import { ConfigFault, parseConfig, readConfig, resolveIncludes } from '../../probes/config-file.ts'
 import { approval, type Members, membersOf, type Place, readServers } from './client-formats.ts'
 import type { Registration } from './identity.ts'
@@ -50,17 +51,6 @@ async function load(path: string, parse: (text: string) => Promise<unknown>, { p
 
 // Comments and trailing commas cost nothing to understand, whatever the program itself thinks of them.
 const parseJson = (text: string) => parseConfig(text, 'json5')
-
-/** TOML, in our own words: the library's message quotes the file. */
-async function parseToml(text: string): Promise<unknown> {
-  const { parse, TomlError } = await import('smol-toml')
-  try {
-    return parse(text, { integersAsBigInt: 'asNeeded' })
-  } catch (error) {
-    if (!(error instanceof TomlError)) throw error
-    throw new ConfigFault(`${error.line}:${error.column}: not TOML`)
-  }
-}
 
 const always = () => null
 const isOn = (path: string | undefined): path is string => path !== undefined && path !== ''

@@ -18,8 +18,9 @@ import {
   OLD_CODEX_VERSION,
   orSkip,
 } from '../brains.ts'
+import { findDebian } from '../debian.ts'
 import { installServers } from '../mcp-servers.ts'
-import { findSyncthing, makeHome } from '../syncthing.ts'
+import { makeHome } from '../syncthing.ts'
 import { createStory, startStranger } from './gateway-mesh.ts'
 import { createMesh, kill, until } from './mesh.ts'
 import { writeDocument } from './run-cli.ts'
@@ -31,7 +32,7 @@ const EXAMPLE = join(import.meta.dirname, '../../docs/examples/paios-mesh.yaml')
 const START_MS = 240_000
 
 const servers = await orSkip(installServers())
-const syncthing = findSyncthing()
+const syncthing = findDebian('syncthing', 'syncthing')
 const programs = {
   openclaw: await orSkip(installBrains()),
   claude: await orSkip(installClaude()),

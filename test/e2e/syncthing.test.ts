@@ -6,10 +6,11 @@ import { join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
 import type { ServiceStatus } from '../../schemas/status.ts'
 import { freePort } from '../brains.ts'
-import { findSyncthing, makeHome } from '../syncthing.ts'
+import { findDebian } from '../debian.ts'
+import { makeHome } from '../syncthing.ts'
 import { createMesh, kill, type TestMesh, until } from './mesh.ts'
 
-const program = findSyncthing()
+const program = findDebian('syncthing', 'syncthing')
 const skip = program === null && process.env['CI'] !== 'true' ? 'Syncthing is not to be had here' : false
 const KEY = 'a-key-that-no-log-may-show'
 

@@ -5,7 +5,7 @@ import { serviceSpec } from '../../schemas/service.ts'
 import { STATES } from '../../schemas/status.ts'
 import { emptyMesh, step } from '../../supervisor/core/step.ts'
 import { createMetrics } from '../../supervisor/shell/metrics.ts'
-import { findPromtool } from '../promtool.ts'
+import { findDebian } from '../debian.ts'
 
 /** A mesh of two services, one of them with a probe, just declared. */
 function declaredMesh() {
@@ -87,7 +87,7 @@ describe('the metrics', () => {
     assert.ok((own - probe) * 40 + probe * 120 + fixed < 6_000)
   })
 
-  const promtool = findPromtool()
+  const promtool = findDebian('prometheus', 'promtool')
   it('pass promtool check metrics', {
     skip: promtool === null && process.env['CI'] === undefined,
   }, async () => {
