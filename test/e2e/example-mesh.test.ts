@@ -3,47 +3,21 @@
  * can be had here, each broken in two ways. Only the ports are others than in the file.
  */
 import assert from 'node:assert/strict'
-import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { chmodSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { after, before, describe } from 'node:test'
-import Database from 'better-sqlite3'
 import type { ServiceStatus } from '../../schemas/status.ts'
-import {
-  CODEX_VERSION,
-  freePort,
-  gatewayHome,
-  installBrains,
-  installClaude,
-  installCodex,
-  OLD_CODEX_VERSION,
-  orSkip,
-} from '../brains.ts'
-import { findDebian } from '../debian.ts'
-import { installServers } from '../mcp-servers.ts'
-import { makeHome } from '../syncthing.ts'
+import { type ExampleHome, installExample, layOutExample } from './example-home.ts'
 import { createStory, startStranger } from './gateway-mesh.ts'
 import { createMesh, kill, until } from './mesh.ts'
 import { writeDocument } from './run-cli.ts'
-import { CLAUDE_LOGIN, CODEX_LOGIN } from './session-mesh.ts'
+import { CODEX_LOGIN } from './session-mesh.ts'
 
 const LIMIT = { timeout: 900_000 }
-const EXAMPLE = join(import.meta.dirname, '../../docs/examples/paios-mesh.yaml')
 /** A gateway takes 10 CPU-seconds to start, beside everything else on two cores. */
 const START_MS = 240_000
 
-const servers = await orSkip(installServers())
-const syncthing = findDebian('syncthing', 'syncthing')
-const programs = {
-  openclaw: await orSkip(installBrains()),
-  claude: await orSkip(installClaude()),
-  codex: await orSkip(installCodex(CODEX_VERSION)),
-  'codex-old': await orSkip(installCodex(OLD_CODEX_VERSION)),
-  'mcp-server-sqlite': servers && join(servers, 'mcp-server-sqlite'),
-  'mcp-server-memory': servers && join(servers, 'mcp-server-memory'),
-  'mcp-server-everything': servers && join(servers, 'mcp-server-everything'),
-  syncthing,
-  node: process.execPath,
-}
+const programs = await installExample()
 const absent = Object.entries(programs).flatMap(([name, path]) => (path === null ? [name] : []))
 if (process.env['CI'] !== undefined) assert.deepEqual(absent, [], 'CI leaves nothing out')
 
@@ -52,21 +26,10 @@ describe('the example mesh', {
   skip: absent.length > 0 && `not to be had here: ${absent.join(', ')}`,
 }, () => {
   const mesh = createMesh()
-  const user = join(mesh.home, 'user')
-  const at = (...path: string[]) => join(user, ...path)
-  const put = (path: string, content: string | object) => {
-    const file = at(path)
-    mkdirSync(dirname(file), { recursive: true })
-    writeFileSync(file, typeof content === 'string' ? content : JSON.stringify(content), { mode: 0o600 })
-    return file
-  }
-  const env = {
-    HOME: user,
-    PATH: `${at('bin')}:/usr/bin:/bin`,
-    OPENCLAW_STATE_DIR: '',
-    OPENCLAW_CONFIG_PATH: '',
-  }
-  const paios = (...words: string[]) => mesh.cli(words, env)
+  let example: ExampleHome
+  const at = (...path: string[]) => example.at(...path)
+  const put = (path: string, content: string | object) => example.put(path, content)
+  const paios = (...words: string[]) => mesh.cli(words, example.env)
   const shows = (name: string, state: ServiceStatus['state'], text = /^/) => {
     let last: ServiceStatus | null = null
     const look = async () => {
@@ -82,33 +45,13 @@ describe('the example mesh', {
   let config: object = {}
 
   before(async () => {
-    mkdirSync(at('bin'), { recursive: true })
-    for (const [name, path] of Object.entries(programs)) symlinkSync(path ?? '', at('bin', name))
-    const ports = { 18789: await freePort(), 8384: await freePort(), 3001: await freePort() }
-    let text = readFileSync(EXAMPLE, 'utf8')
-    for (const [port, own] of Object.entries(ports)) text = text.replaceAll(port, String(own))
-    const more = { preset: 'codex', program: 'codex-old', every: '2s', env: { MESH_TAG: mesh.home } }
-    writeDocument(mesh, `${text}  codex-old: ${JSON.stringify(more)}\nmetrics: { enabled: false }\n`)
-    const gateway = await gatewayHome({ port: ports[18789] })
-    config = gateway.config
-    await gateway.remove()
-    put('.openclaw/openclaw.json', config)
-    chmodSync(at('.openclaw'), 0o700)
-    put('.claude.json', { mcpServers: {}, projects: {} })
-    put('.claude/.credentials.json', CLAUDE_LOGIN)
-    const lastRefresh = new Date().toISOString()
-    put('.codex/auth.json', { ...CODEX_LOGIN, last_refresh: lastRefresh })
-    put('.codex/config.toml', 'model = "gpt-5"\n')
-    mkdirSync(at('kb'))
-    new Database(at('kb', 'kb.db')).exec('CREATE TABLE note (text TEXT); PRAGMA journal_mode = WAL').close()
-    mkdirSync(at('notes', 'inbox'), { recursive: true })
-    put(
-      'bin/inbox.mjs',
-      "import { utimesSync, writeFileSync } from 'node:fs'\nconst beat = () => writeFileSync(process.env.PAIOS_HEARTBEAT, '')\nbeat()\nsetInterval(beat, 500)\n",
+    example = await layOutExample(join(mesh.home, 'user'), programs)
+    config = example.config
+    const old = { preset: 'codex', program: 'codex-old', every: '2s', env: { MESH_TAG: mesh.home } }
+    writeDocument(
+      mesh,
+      `${example.document}  codex-old: ${JSON.stringify(old)}\nmetrics: { enabled: false }\n`,
     )
-    const tell = put('bin/tell', `#!/bin/sh\ncat >> ${at('told')}\n`)
-    chmodSync(tell, 0o755)
-    makeHome(syncthing ?? '', at('.local', 'state', 'syncthing'), await freePort())
   })
   after(() => mesh.end())
 

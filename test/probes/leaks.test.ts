@@ -36,11 +36,16 @@ function descriptors(): string[] {
   return seen.sort()
 }
 
-function ours(): number[] {
-  return table.list().flatMap(({ pid, zombie }) => {
-    const marker = table.marker(pid)
-    return !zombie && marker.kind === 'run' && marker.run.startsWith('probe-') ? [pid] : []
-  })
+/** Living programs of this target's probes: other tests run some, too. */
+async function programsOf(target: ProbeTarget): Promise<() => number[]> {
+  const told = await target.run(['/bin/sh', '-c', 'echo $PAIOS_RUN'], { signal: AbortSignal.timeout(10_000) })
+  const home = told.stdout.trim().replace(/-\d+-\d+$/, '')
+  assert.match(home, /^probe-[0-9a-f]{16}$/)
+  return () =>
+    table.list().flatMap(({ pid, zombie }) => {
+      const marker = table.marker(pid)
+      return !zombie && marker.kind === 'run' && marker.run.startsWith(home) ? [pid] : []
+    })
 }
 
 type Case = {
@@ -82,6 +87,7 @@ async function stage(t: TestContext): Promise<{ target: ProbeTarget; folder: str
 describe('what checks leave', { timeout: 3_600_000 }, () => {
   it('is nothing: no process, no descriptor, no file', async (t) => {
     const { target, folder, cases } = await stage(t)
+    const left = await programsOf(target)
     for (const { kind, settings, times } of cases) {
       const check = await openProbe(t, probeKinds[kind] as unknown as ProbeKind, settings, target)
       const kinds = new Set([(await check()).kind])
@@ -92,7 +98,7 @@ describe('what checks leave', { timeout: 3_600_000 }, () => {
       await new Promise((resolve) => setImmediate(resolve))
       const found = { descriptors: descriptors(), files: readdirSync(folder, { recursive: true }).sort() }
       assert.deepEqual(found, before, kind)
-      assert.deepEqual(ours(), [], kind)
+      assert.deepEqual(left(), [], kind)
     }
   })
 })
