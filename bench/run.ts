@@ -1,7 +1,8 @@
 /**
  * `npm run bench`: paios, a minimal Node supervisor and pm2 side by side, and the bars that paios must meet.
- * `-- --json FILE` writes every sample, `-- --only restart,up,down,status,footprint,logs` measures less, `--
- * --quick` takes fewer samples, `-- --only example` measures the probes of the example mesh (17 min). Exit code 1 if a bar is missed. Linux only, since it reads /proc.
+ * `-- --json FILE` writes every sample, `-- --only restart,up,down,status,footprint,logs` measures less,
+ * `-- --quick` takes fewer samples, `-- --only example` measures the probes of the example mesh (17 min). Exit
+ * code 1 if a bar is missed. Linux only, since it reads /proc.
  */
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, loadavg, release, tmpdir, totalmem } from 'node:os'
