@@ -17,7 +17,7 @@ import {
 } from './gateway-mesh.ts'
 import { isAlive, kill, until } from './mesh.ts'
 
-const READY_PROBES = ['startup', 'ready', 'rpc', 'database', 'disk']
+const READY_PROBES = ['startup', 'ready', 'rpc', 'database', 'disk', 'database-lock']
 
 const verdictOf = (service: ServiceStatus, probe: string) =>
   service.probes.find((one) => one.name === probe)?.verdict ?? null

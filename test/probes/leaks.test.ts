@@ -12,6 +12,7 @@ import Database from 'better-sqlite3'
 import { probeKinds } from '../../probes/index.ts'
 import type { ProbeKind, ProbeTarget } from '../../probes/probe.ts'
 import { openProcessTable } from '../../supervisor/shell/process-table.ts'
+import { freePort } from '../brains.ts'
 import { createTarget, openProbe, temporaryFolder } from './target.ts'
 
 const isLong = process.env['PAIOS_TEST_LONG'] !== undefined
@@ -72,7 +73,7 @@ async function stage(t: TestContext): Promise<{ target: ProbeTarget; folder: str
     { kind: 'http', settings: { port }, times: QUICK },
     { kind: 'tcp', settings: { port }, times: QUICK },
     { kind: 'tcp', settings: { port: 1 }, times: QUICK },
-    { kind: 'port', settings: { port: 1, expect: 'free' }, times: QUICK },
+    { kind: 'port', settings: { port: await freePort(), expect: 'free' }, times: QUICK },
     { kind: 'file', settings: { path: file }, times: QUICK },
     { kind: 'disk', settings: { path: folder, free: '1KiB' }, times: QUICK },
     { kind: 'memory', settings: { max: '64GiB' }, times: QUICK },
