@@ -218,6 +218,8 @@ export class Checkers {
   /** A stop for good begins only when no dependent that goes down too still has its process. */
   #checkStopOrder(before: Child | undefined, child: Child): void {
     if (child.state.kind !== 'stopping' || child.state.then !== 'stop') return
+    // One that hangs serves nobody any more: it is ended at once, whoever goes down with it.
+    if (child.state.cause === 'hung') return
     if (
       before === undefined ||
       (before.state.kind !== 'running' && before.state.kind !== 'starting' && before.state.kind !== 'hung')
