@@ -18,7 +18,7 @@ async function isGone(pid: number): Promise<void> {
   while (table.entry(pid) !== null && !table.entry(pid)?.zombie) await wait(10)
 }
 
-describe('a program that a probe talks to', () => {
+describe('a program that a probe talks to', { timeout: 60_000 }, () => {
   it('answers line by line, and ends when its stdin is closed', async (t) => {
     const target = createTarget(await temporaryFolder(t))
     const conversation = await target.converse(['/bin/cat'], { signal: patient() })
@@ -74,7 +74,12 @@ describe('a program that a probe talks to', () => {
     const script = 'setsid sleep 600 </dev/null >/dev/null 2>&1 & sleep 601 & echo $!; wait'
     const conversation = await target.converse(['/bin/sh', '-c', script], { signal: patient() })
     const pid = Number(await lineOf(conversation))
-    const run = /PAIOS_RUN=([^\0]+)/.exec(readFileSync(`/proc/${pid}/environ`, 'utf8'))?.[1] ?? ''
+    // In the moment of its exec a process shows no environment.
+    let run: string | undefined
+    while (run === undefined) {
+      run = /PAIOS_RUN=([^\0]+)/.exec(readFileSync(`/proc/${pid}/environ`, 'utf8'))?.[1]
+      await wait(10)
+    }
     const ours = () =>
       table.list().filter((entry) => {
         const marker = table.marker(entry.pid)
