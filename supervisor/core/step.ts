@@ -142,17 +142,24 @@ function reconcile(scope: Scope, changes: Changes, fact: Extract<Fact, { kind: '
     if (!declared.has(child.name) && !child.removed) put(mesh, changes, { ...child, removed: true })
   }
   refreshTree(mesh)
-  for (const name of changed) tell(scope, changes, name, eventOfChange(mesh.children.get(name)))
+  for (const name of changed) {
+    const child = mesh.children.get(name)
+    // One that goes down in its turn takes the new declaration with its next start.
+    if (!child?.pendingStop) tell(scope, changes, name, eventOfChange(child))
+  }
   for (const name of mesh.order) tell(scope, changes, name, { kind: 'wanted' })
 }
 
 function wantAgain(old: Child): Child {
-  return old.removed || old.pendingStop ? { ...old, removed: false, pendingStop: null } : old
+  return old.removed || old.pendingStop ? { ...old, removed: false, pendingStop: keptStop(old) } : old
 }
+
+/** An operator's stop goes on in its order, whatever is declared meanwhile. */
+const keptStop = ({ desired, pendingStop }: Child) => (desired.kind === 'stopped' ? pendingStop : null)
 
 function takeSpec(old: Child, spec: Child['spec'], hash: string): Child {
   if (hasProcess(old) || old.state.kind === 'unknown')
-    return { ...old, removed: false, pendingStop: null, nextSpec: { spec, hash } }
+    return { ...old, removed: false, pendingStop: keptStop(old), nextSpec: { spec, hash } }
   return { ...old, removed: false, spec, specHash: hash, nextSpec: null, warnings: {} }
 }
 

@@ -115,6 +115,22 @@ describe('commands', () => {
   })
 })
 
+describe('an edit in the middle of an ordered stop', () => {
+  it('waits for its turn: the need stops after its dependent, and starts later with the new declaration', () => {
+    const needs = [{ service: 'kb', until: 'ready' as const, restart: false }]
+    const web = makeSpec('web', { needs })
+    const stage = new Stage([makeSpec('kb'), web]).up('kb').up('web')
+    stage.stop('kb', { withDependents: true })
+    assert.deepEqual([stage.kind('web'), stage.kind('kb')], ['stopping', 'running'])
+    stage.declare([makeSpec('kb', { cwd: '/elsewhere' }), web])
+    assert.deepEqual([stage.kind('web'), stage.kind('kb')], ['stopping', 'running'])
+    stage.ended('web', 0)
+    assert.equal(stage.kind('kb'), 'stopping')
+    stage.ended('kb', 0).start('kb')
+    assert.equal(stage.child('kb').spec.cwd, '/elsewhere')
+  })
+})
+
 describe('time', () => {
   const guarded = () => plain({ probes: [makeProbe('liveness'), makeProbe('readiness')] }).up('a')
 
