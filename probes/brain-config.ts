@@ -5,13 +5,20 @@
  */
 import { stat } from 'node:fs/promises'
 import { setTimeout as wait } from 'node:timers/promises'
-import { z } from 'zod'
 import { brainFormats, type Format } from './brain-files.ts'
 import { ConfigFault, readConfig } from './config-file.ts'
 import { excerpt } from './excerpt.ts'
 import { homePath } from './home-path.ts'
-import { defineProbe, fail, type ProbeResult, type ProbeTarget, pass, unknown } from './probe.ts'
-import { duration } from './units.ts'
+import { isObject } from './json.ts'
+import {
+  defineProbe,
+  fail,
+  type ProbeResult,
+  type ProbeTarget,
+  pass,
+  type Schemas,
+  unknown,
+} from './probe.ts'
 
 /** A writer that does not replace its file as a whole may be in the middle of it. */
 const SECOND_LOOK_MS = 500
@@ -22,23 +29,30 @@ const KEPT_SHARE = 0.5
 /** The program writes its file all the time: a smaller change of its size is not remembered. */
 const NOTED_SHARE = 0.1
 
-const shape = {
+const shape = ({ z, duration }: Schemas) => ({
   /** A leading `~/` is the home. A file that is not there is one with nothing in it. */
   file: z.string().min(1),
   format: z.enum(Object.keys(brainFormats) as [keyof typeof brainFormats]),
   /** MCP servers that have been gone for this long are taken as removed on purpose. */
   forgetAfter: duration.prefault('7d'),
-}
+})
 
 function listed(items: readonly string[], separator: string): string {
   const more = items.length > LISTED ? `${separator}and ${items.length - LISTED} more` : ''
   return items.slice(0, LISTED).join(separator) + more
 }
 
-const registry = z.object({ servers: z.array(z.string()), bytes: z.number() })
-type Registry = z.output<typeof registry>
+type Registry = { readonly servers: readonly string[]; readonly bytes: number }
 /** `since` is wall clock milliseconds. */
-const absence = registry.extend({ since: z.number() })
+type Absence = Registry & { readonly since: number }
+
+/** What a check has remembered, undefined if there is nothing that can be read. */
+function remembered(value: unknown): Absence | undefined {
+  if (!isObject(value)) return undefined
+  const { servers, bytes, since = 0 } = value
+  if (!Array.isArray(servers) || typeof bytes !== 'number' || typeof since !== 'number') return undefined
+  return { servers: servers.map(String), bytes, since }
+}
 
 /** The file's text, null if there is none; a fault of its syntax counts only if it is still there a moment later. */
 async function parseTwice(path: string, format: Format, signal: AbortSignal) {
@@ -66,7 +80,7 @@ function isOther(before: Registry | undefined, now: Registry): boolean {
  */
 function loss(target: ProbeTarget, file: string, now: Registry, forgetAfter: number): string | null {
   const { memory, tell, service } = target
-  const { data: before } = registry.safeParse(memory.get('servers'))
+  const before = remembered(memory.get('servers'))
   const gone = before?.servers.filter((name) => !now.servers.includes(name)) ?? []
   if (before === undefined || gone.length === 0) {
     if (isOther(before, now)) memory.set('servers', now)
@@ -77,7 +91,7 @@ function loss(target: ProbeTarget, file: string, now: Registry, forgetAfter: num
   const isReset = isEmptied || now.bytes < before.bytes * KEPT_SHARE
   const how = isReset ? `was reset (${before.bytes} bytes before, ${now.bytes} now)` : 'has lost servers'
   const names = listed(gone, ', ')
-  const { data: seen } = absence.safeParse(memory.get('servers-seen'))
+  const seen = remembered(memory.get('servers-seen'))
   if (seen === undefined || isOther(seen, now)) {
     memory.set('servers-seen', { ...now, since: Date.now() })
     if (seen?.servers.join() !== now.servers.join()) tell('servers-lost', `${file} ${how}: ${names}`)
@@ -103,7 +117,7 @@ export const brainConfig = defineProbe(
 
     const judge = async (signal: AbortSignal): Promise<ProbeResult> => {
       const { document, bytes } = await parseTwice(path, format, signal)
-      const { problems, servers } = format.look(document)
+      const { problems, servers } = await format.look(document)
       if (problems.length > 0) return fail(`${file}: ${listed(problems, '; ')} (${format.meaning})`)
       const now = { servers: [...servers].sort(), bytes }
       const lost = format.isRegistry ? loss(target, file, now, forgetAfter) : null

@@ -3,18 +3,19 @@
  * login is in the Keychain: a session that can see any login says so and fails.
  */
 import { join } from 'node:path'
-import { z } from 'zod'
 import { openCanary, type Talk } from './canary.ts'
 import { controlRequests, DialogueFault, jsonRpc } from './dialogue.ts'
-import { defineProbe } from './probe.ts'
+import { valueAt } from './dotted-path.ts'
+import { isObject } from './json.ts'
+import { defineProbe, type Schemas } from './probe.ts'
 import { talkMcp } from './stdio-mcp.ts'
 
-const shape = {
+const shape = ({ z }: Schemas) => ({
   /** The program; a name is looked up in PATH. */
   program: z.string().min(1).default('claude'),
   /** `session` starts what a person starts, without a turn; `mcp` starts `claude mcp serve`. */
   mode: z.enum(['session', 'mcp']).default('session'),
-}
+})
 
 /** No server, no tool and no setting of anybody: what is left is the program itself. */
 const SESSION = [
@@ -22,25 +23,22 @@ const SESSION = [
   ...['--strict-mcp-config', '--mcp-config', '{"mcpServers":{}}'],
 ]
 
-const session = z.object({
-  commands: z.array(z.unknown()).min(1),
-  account: z.object({ tokenSource: z.string().optional(), apiKeySource: z.string().optional() }),
-})
-const servers = z.object({ mcpServers: z.array(z.unknown()) })
-
 async function talkSession({ ask, step }: Talk): Promise<void> {
-  const asked = () => ask('initialize').then((answer) => session.safeParse(answer))
-  const { data } = await step(
-    'initialize',
-    asked,
-    ({ data: found }) => `${found?.commands.length ?? 0} commands`,
-  )
-  if (data === undefined) throw new DialogueFault('initialize: the answer names no commands or no account')
-  const { tokenSource = 'none', apiKeySource = 'none' } = data.account
+  const lengthAt = (answer: unknown, key: string) => {
+    const list = valueAt(answer, key)
+    return Array.isArray(list) ? list.length : null
+  }
+  const commands = (answer: unknown) => `${lengthAt(answer, 'commands') ?? 0} commands`
+  const greeting = await step('initialize', () => ask('initialize'), commands)
+  const account = valueAt(greeting, 'account')
+  if (!isObject(account) || !lengthAt(greeting, 'commands'))
+    throw new DialogueFault('initialize: the answer names no commands or no account')
+  const { tokenSource = 'none', apiKeySource = 'none' } = account
   if (tokenSource !== 'none' || apiKeySource !== 'none')
     throw new DialogueFault('its canary could see a login, and was ended before it could use it')
   const status = await step('mcp_status', () => ask('mcp_status'))
-  if (!servers.safeParse(status).success) throw new DialogueFault('mcp_status: the answer has no servers')
+  if (lengthAt(status, 'mcpServers') === null)
+    throw new DialogueFault('mcp_status: the answer has no servers')
 }
 
 const environment = (home: string) => ({

@@ -5,37 +5,34 @@
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { z } from 'zod'
 import { openCanary, type Talk } from './canary.ts'
 import { canaryConfig } from './codex-canary-config.ts'
 import { DialogueFault, jsonRpc, type Message } from './dialogue.ts'
+import { valueAt } from './dotted-path.ts'
 import { excerpt } from './excerpt.ts'
 import { homePath } from './home-path.ts'
-import { defineProbe } from './probe.ts'
+import { isObject, textAt } from './json.ts'
+import { defineProbe, type Schemas } from './probe.ts'
 import { talkMcp } from './stdio-mcp.ts'
 
-const shape = {
+const shape = ({ z }: Schemas) => ({
   /** The program; a name is looked up in PATH. */
   program: z.string().min(1).default('codex'),
   /** The real home, of which the canary sees a part of config.toml. A leading `~/` is the user's home. */
   home: z.string().min(1).default('~/.codex'),
   /** `mcp-server` exists up to 0.105; a newer Codex would take the word for a prompt. */
   mode: z.enum(['app-server', 'mcp-server']).default('app-server'),
-}
-
-const hello = z.object({ userAgent: z.string() })
-const read = z.object({ config: z.record(z.string(), z.unknown()) })
-const login = z.object({ authMethod: z.null() })
-
-const position = z.object({ line: z.number(), column: z.number() })
-const warning = z.object({
-  method: z.literal('configWarning'),
-  params: z.object({
-    summary: z.string(),
-    details: z.string().nullish(),
-    range: z.object({ start: position, end: position }).nullish(),
-  }),
 })
+
+/** A place of the config as Codex tells it, `3:1-3:9`; null if it tells none. */
+function rangeIn(params: unknown): string | null {
+  const at = (path: string) => Number(valueAt(params, `range.${path}`))
+  const [line, column] = [at('start.line'), at('start.column')]
+  const [endLine, endColumn] = [at('end.line'), at('end.column')]
+  return [line, column, endLine, endColumn].every(Number.isInteger)
+    ? `${line}:${column}-${endLine}:${endColumn}`
+    : null
+}
 
 /** What Codex says of a value, without the value: it may be a secret. */
 const withoutValues = (text: string) =>
@@ -43,15 +40,12 @@ const withoutValues = (text: string) =>
 
 /** What Codex said against its config, null if it took it; the range is left out where the copy's lines differ. */
 function configFault(heard: readonly Message[], path: string, isAligned: boolean): string | null {
-  for (const message of heard) {
-    const { data } = warning.safeParse(message)
-    if (data === undefined || !/invalid configuration|using defaults/i.test(data.params.summary)) continue
-    const { details, range } = data.params
-    const what = (details ?? '').replace(/^.*?config\.toml(?::\d+:\d+)?:\s*/s, '')
-    const where =
-      range && isAligned
-        ? `:${range.start.line}:${range.start.column}-${range.end.line}:${range.end.column}`
-        : ''
+  for (const { method, params } of heard) {
+    if (method !== 'configWarning') continue
+    if (!/invalid configuration|using defaults/i.test(textAt(params, 'summary') ?? '')) continue
+    const what = (textAt(params, 'details') ?? '').replace(/^.*?config\.toml(?::\d+:\d+)?:\s*/s, '')
+    const range = isAligned ? rangeIn(params) : null
+    const where = range === null ? '' : `:${range}`
     return `${path}${where}: ${withoutValues(what) || 'is not taken'} (it runs with its defaults instead)`
   }
   return null
@@ -64,17 +58,18 @@ async function talkAppServer(
 ) {
   const clientInfo = { name: 'paios_canary', title: 'PAIOS', version: '1' }
   const greeting = await step('initialize', () => ask('initialize', { clientInfo }))
-  if (!hello.safeParse(greeting).success) throw new DialogueFault('initialize: the answer names no program')
+  if (textAt(greeting, 'userAgent') === null)
+    throw new DialogueFault('initialize: the answer names no program')
   tell({ method: 'initialized' })
   const reading = () => ask('config/read', { includeLayers: false }).catch((error: Error) => error)
   const config = await step('config/read', reading)
   const told = fault(heard)
   if (told !== null) throw new DialogueFault(told)
   if (config instanceof Error) throw new DialogueFault(withoutValues(config.message))
-  if (!read.safeParse(config).success) throw new DialogueFault('config/read: the answer has no config')
+  if (!isObject(valueAt(config, 'config'))) throw new DialogueFault('config/read: the answer has no config')
   const asked = { includeToken: false, refreshToken: false }
   const status = await step('getAuthStatus', () => ask('getAuthStatus', asked))
-  if (!login.safeParse(status).success) throw new DialogueFault('its canary could see a login')
+  if (valueAt(status, 'authMethod') !== null) throw new DialogueFault('its canary could see a login')
 }
 
 /** Passes when Codex starts in a scratch home, takes its config and speaks its protocol; uses no login. */

@@ -1,6 +1,7 @@
 /** Reading a configuration file of another program: its text, its syntax, its includes. */
 import { readFile, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
+import { isObject } from './json.ts'
 
 const SIZE_LIMIT_BYTES = 10 * 1024 ** 2
 const INCLUDE_DEPTH = 10
@@ -46,10 +47,6 @@ export async function parseConfig(text: string, format: 'json' | 'json5'): Promi
   }
 }
 
-type Members = Record<string, unknown>
-const isObject = (value: unknown): value is Members =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
-
 /** Objects are merged member by member, lists are joined, otherwise the later one wins. */
 function merge(earlier: unknown, later: unknown): unknown {
   if (Array.isArray(earlier) && Array.isArray(later)) return [...earlier, ...later]
@@ -82,7 +79,7 @@ export async function resolveIncludes(
   if (Array.isArray(document)) return Promise.all(document.map(inner))
   if (!isObject(document)) return document
   const { [key]: includes, ...rest } = document
-  const own: Members = {}
+  const own: Record<string, unknown> = {}
   for (const [name, value] of Object.entries(rest)) own[name] = await inner(value)
   if (includes === undefined) return own
   if (depth >= INCLUDE_DEPTH) throw new ConfigFault(`${key}: more than ${INCLUDE_DEPTH} files deep`)

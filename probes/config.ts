@@ -6,43 +6,54 @@ import { createHash } from 'node:crypto'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { basename, join } from 'node:path'
-import { z } from 'zod'
 import { ConfigFault, hasKey, parseConfig, readConfig, resolveIncludes } from './config-file.ts'
 import { valueAt } from './dotted-path.ts'
 import { excerpt, lastLine } from './excerpt.ts'
 import { repairSchema, schemaProblems } from './json-schema.ts'
-import { defineProbe, fail, type ProbeResult, type ProbeTarget, pass, unknown } from './probe.ts'
-import { pattern } from './units.ts'
+import {
+  defineProbe,
+  fail,
+  type ProbeResult,
+  type ProbeTarget,
+  pass,
+  type Schemas,
+  type SettingsOf,
+  unknown,
+} from './probe.ts'
 
 /** How long a program's version is believed: asking OpenClaw costs 0.4 s of CPU. */
 const VERSION_MS = 15 * 60_000
 /** More problems than this are counted, not listed. */
 const LISTED = 20
 
-const scalar = z.union([z.string(), z.number(), z.boolean(), z.null()])
-const requirement = z.strictObject({
-  path: z.string().min(1),
-  equals: scalar.optional(),
-  matches: pattern.optional(),
-  exists: z.boolean().optional(),
-  message: z.string().min(1),
-})
-const argv = z.array(z.string()).min(1)
+const requirement = ({ z, pattern }: Schemas) =>
+  z.strictObject({
+    path: z.string().min(1),
+    equals: z.union([z.string(), z.number(), z.boolean(), z.null()]).optional(),
+    matches: pattern.optional(),
+    exists: z.boolean().optional(),
+    message: z.string().min(1),
+  })
 
-const shape = {
+const argv = ({ z }: Schemas) => z.array(z.string()).min(1)
+
+const shape = (schemas: Schemas) => ({
   /** A leading `~/` is the home. */
-  file: z.string().min(1),
-  format: z.enum(['json', 'json5']).default('json'),
+  file: schemas.z.string().min(1),
+  format: schemas.z.enum(['json', 'json5']).default('json'),
   /** A JSON Schema (draft-07): a file, or what the program itself prints, once per version of it. */
-  schema: z
-    .union([z.strictObject({ command: argv, version: argv }), z.strictObject({ file: z.string().min(1) })])
+  schema: schemas.z
+    .union([
+      schemas.z.strictObject({ command: argv(schemas), version: argv(schemas) }),
+      schemas.z.strictObject({ file: schemas.z.string().min(1) }),
+    ])
     .optional(),
   /** Conditions beyond the schema; without equals, matches or exists the value must be there. */
-  require: z.array(requirement).default([]),
+  require: schemas.z.array(requirement(schemas)).default([]),
   /** A member of this name puts other files in, as in OpenClaw. */
-  includeKey: z.string().default('$include'),
-}
-type Settings = z.output<z.ZodObject<typeof shape>>
+  includeKey: schemas.z.string().default('$include'),
+})
+type Settings = SettingsOf<typeof shape>
 type SchemaSource = NonNullable<Settings['schema']>
 type ProgramSchema = Extract<SchemaSource, { command: unknown }>
 

@@ -5,17 +5,15 @@
  */
 import { readFile, stat } from 'node:fs/promises'
 import { basename } from 'node:path'
-import { z } from 'zod'
 import { durationText, instantText, modeText } from './figures.ts'
 import { homePath } from './home-path.ts'
 import { type CredentialFormat, type Login, LoginFault, loginsOf } from './login.ts'
-import { defineProbe, fail, type ProbeResult, pass, unknown } from './probe.ts'
-import { duration } from './units.ts'
+import { defineProbe, fail, type ProbeResult, pass, type Schemas, type SettingsOf, unknown } from './probe.ts'
 
 /** A credential file has a few KiB. */
 const SIZE_LIMIT_BYTES = 1024 ** 2
 
-const shape = {
+const shape = ({ z, duration }: Schemas) => ({
   file: z.string().min(1),
   /** Whose file it is; `jwt` is a bare token, `json` any other document. */
   format: z.enum(['claude', 'codex', 'openclaw', 'jwt', 'json']),
@@ -25,8 +23,8 @@ const shape = {
   warnWithin: duration.prefault('24h'),
   /** A login that renews itself must have been renewed within this; without it any age will do. */
   maxRefreshAge: duration.optional(),
-}
-type Settings = z.output<z.ZodObject<typeof shape>>
+})
+type Settings = SettingsOf<typeof shape>
 
 /** A file that is not there: a login that is missing, or one that is kept where it cannot be read. */
 function missing(name: string, format: CredentialFormat): ProbeResult {

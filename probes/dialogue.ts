@@ -1,12 +1,13 @@
 /** Questions and answers with a program that a probe has started, one JSON text per line. */
 import { excerpt, lastLine } from './excerpt.ts'
+import { isObject, type Members } from './json.ts'
 import type { Conversation } from './probe.ts'
 
 /** Why a program did not answer as it should, in words for the operator. */
 export class DialogueFault extends Error {}
 
 /** A message of the program. */
-export type Message = Readonly<Record<string, unknown>>
+export type Message = Readonly<Members>
 
 /** How a protocol numbers its questions and tells answers; the program's other messages give null. */
 export type Protocol = {
@@ -28,9 +29,6 @@ export type Dialogue = {
   readonly heard: readonly Message[]
 }
 
-const isMessage = (value: unknown): value is Message =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
-
 const textOf = (value: unknown): string => (typeof value === 'string' ? value : '')
 
 /** JSON-RPC 2.0, or with `jsonrpc` left out as Codex's app-server has it. */
@@ -40,7 +38,7 @@ export function jsonRpc(head: object): Protocol {
     answer(message) {
       if (message['id'] === undefined || message['method'] !== undefined) return null
       const { id, error, result } = message
-      const value = isMessage(error) ? { error: textOf(error['message']) } : { result }
+      const value = isObject(error) ? { error: textOf(error['message']) } : { result }
       return { id: String(id), value }
     },
   }
@@ -55,7 +53,7 @@ export const controlRequests: Protocol = {
   }),
   answer(message) {
     const { type, response } = message
-    if (type !== 'control_response' || !isMessage(response)) return null
+    if (type !== 'control_response' || !isObject(response)) return null
     const id = textOf(response['request_id'])
     const isError = response['subtype'] === 'error'
     return { id, value: isError ? { error: textOf(response['error']) } : { result: response['response'] } }
@@ -65,7 +63,7 @@ export const controlRequests: Protocol = {
 function parsed(line: string): Message | null {
   try {
     const message: unknown = JSON.parse(line)
-    return isMessage(message) ? message : null
+    return isObject(message) ? message : null
   } catch {
     // Programs print other things as well; only what is a message can be an answer.
     return null

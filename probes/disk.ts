@@ -1,10 +1,8 @@
 /** Room on the file system that holds a path. */
 import { statfs } from 'node:fs/promises'
-import { z } from 'zod'
 import { sizeText } from './figures.ts'
 import { homePath } from './home-path.ts'
 import { defineProbe, fail, pass, unknown } from './probe.ts'
-import { size } from './units.ts'
 
 /** What a full disk spoils first is reserved for root, so root may use more of it. */
 const isRoot = process.getuid?.() === 0
@@ -12,14 +10,14 @@ const isRoot = process.getuid?.() === 0
 /** Fails when less is free than any of the limits that are set. Needs at least one of them. */
 export const disk = defineProbe(
   'disk',
-  {
+  ({ z, size }) => ({
     path: z.string().min(1),
     /** Bytes that must be free. */
     free: size.optional(),
     freePercent: z.number().gt(0).max(100).optional(),
     /** Files that must still find room; a file system that does not count them always has. */
     inodes: z.int().min(1).optional(),
-  },
+  }),
   async ({ path: given, free, freePercent, inodes }) => {
     if (free === undefined && freePercent === undefined && inodes === undefined)
       throw new Error('a disk probe needs free, freePercent or inodes')

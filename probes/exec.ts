@@ -1,19 +1,17 @@
 /** Passes when a program ends as expected. */
-import { z } from 'zod'
 import { lastLine } from './excerpt.ts'
 import { defineProbe, fail, pass, unknown } from './probe.ts'
-import { pattern } from './units.ts'
 
 /** Runs a program and judges its exit code and output. One that cannot be run is unknown, not a failure. */
 export const exec = defineProbe(
   'exec',
-  {
+  ({ z, pattern }) => ({
     command: z.array(z.string()).min(1),
     exitCode: z.int().min(0).max(255).default(0),
     /** Must match standard output or standard error. */
     output: pattern.optional(),
     env: z.record(z.string(), z.string()).default({}),
-  },
+  }),
   async ({ command, exitCode, output, env }, target) => {
     const expected = output === undefined ? null : new RegExp(output, 'm')
     const program = command[0] ?? ''

@@ -1,16 +1,14 @@
 /** A file or folder that a service needs or writes: that it is there, how old, how large, what it says. */
 import type { Stats } from 'node:fs'
 import { open, readdir, stat } from 'node:fs/promises'
-import { z } from 'zod'
 import { durationText, instantText, modeText, sizeText } from './figures.ts'
 import { homePath } from './home-path.ts'
-import { defineProbe, fail, pass, unknown } from './probe.ts'
-import { duration, pattern, size } from './units.ts'
+import { defineProbe, fail, pass, type Schemas, type SettingsOf, unknown } from './probe.ts'
 
 /** Only the end of a file is looked at, whatever its size. */
 const TAIL_BYTES = 64 * 1024
 
-const shape = {
+const shape = ({ z, duration, size, pattern }: Schemas) => ({
   path: z.string().min(1),
   /** `false`: it must not be there, and nothing else is looked at. */
   exists: z.boolean().default(true),
@@ -27,8 +25,8 @@ const shape = {
   matches: pattern.optional(),
   /** The entries of a folder, those that begin with a dot included. */
   fewerThan: z.int().min(1).optional(),
-}
-type Settings = z.output<z.ZodObject<typeof shape>>
+})
+type Settings = SettingsOf<typeof shape>
 
 /** The end of a file; a character that was cut in two is one that matches nothing. */
 async function tailOf(path: string): Promise<string> {

@@ -3,63 +3,73 @@
  * fresh socket for each check, since a reused one fails for no reason after the prober's own
  * loop was blocked, and no client library.
  */
-import { z } from 'zod'
 import { valueAt } from './dotted-path.ts'
 import { excerpt } from './excerpt.ts'
 import { exchange, type HttpAnswer, targetOf } from './http-exchange.ts'
 import { LATE, watchLateness } from './lateness.ts'
 import { isLoopback } from './loopback.ts'
-import { defineProbe, fail, type ProbeResult, pass, unknown } from './probe.ts'
-import { pattern } from './units.ts'
+import { defineProbe, fail, type ProbeResult, pass, type Schemas, type SettingsOf, unknown } from './probe.ts'
 
-const scalar = z.union([z.string(), z.number(), z.boolean(), z.null()])
+const scalar = ({ z }: Schemas) => z.union([z.string(), z.number(), z.boolean(), z.null()])
 
 /** A condition on one value of the JSON body. */
-const bodyCheck = z.union([
-  z.strictObject({ path: z.string().min(1), equals: scalar }),
-  z.strictObject({ path: z.string().min(1), matches: pattern }),
-])
+const bodyCheck = (schemas: Schemas) => {
+  const { z, pattern } = schemas
+  return z.union([
+    z.strictObject({ path: z.string().min(1), equals: scalar(schemas) }),
+    z.strictObject({ path: z.string().min(1), matches: pattern }),
+  ])
+}
 
-const statusCode = z.int().min(100).max(599)
+const statusCode = ({ z }: Schemas) => z.int().min(100).max(599)
 
-const shape = {
+const shape = (schemas: Schemas) => ({
   /** Instead of `port` and `path`: an http URL of this machine. */
-  url: z
+  url: schemas.z
     .string()
     .refine((url) => isLoopback(url, 'http:'), {
       error: 'must be an http URL of this machine (127.0.0.1, ::1, localhost)',
     })
     .optional(),
-  port: z.int().min(1).max(65_535).optional(),
-  path: z.string().startsWith('/').default('/'),
-  method: z.enum(['GET', 'HEAD', 'POST']).default('GET'),
+  port: schemas.z.int().min(1).max(65_535).optional(),
+  path: schemas.z.string().startsWith('/').default('/'),
+  method: schemas.z.enum(['GET', 'HEAD', 'POST']).default('GET'),
   /** The status that counts, or each of those that do. */
-  status: z.union([statusCode, z.array(statusCode).min(1)]).default(200),
+  status: schemas.z.union([statusCode(schemas), schemas.z.array(statusCode(schemas)).min(1)]).default(200),
   /** Sent with the request, such as an API key; a value may be a reference to a secret. */
-  headers: z
-    .record(z.string().regex(/^[\w-]+$/, 'is not the name of a header'), z.string().regex(/^[^\r\n]*$/))
+  headers: schemas.z
+    .record(
+      schemas.z.string().regex(/^[\w-]+$/, 'is not the name of a header'),
+      schemas.z.string().regex(/^[^\r\n]*$/),
+    )
     .default({}),
   /** The media type, without parameters. */
-  contentType: z.string().optional(),
-  body: z.array(bodyCheck).default([]),
+  contentType: schemas.z.string().optional(),
+  body: schemas.z.array(bodyCheck(schemas)).default([]),
   /** Must match the body as text. */
-  text: pattern.optional(),
+  text: schemas.pattern.optional(),
   /** What an answer looks like that is not well yet and says so. */
-  progress: z
+  progress: schemas.z
     .strictObject({
-      status: z.int().min(100).max(599),
-      path: z.string().optional(),
-      equals: scalar.optional(),
+      status: schemas.z.int().min(100).max(599),
+      path: schemas.z.string().optional(),
+      equals: scalar(schemas).optional(),
     })
     .optional(),
   /** A list (or a word) in the body that explains a failure. */
-  show: z.string().optional(),
+  show: schemas.z.string().optional(),
   /** Lists that must be empty though the rest is well. */
-  failIf: z
-    .array(z.strictObject({ path: z.string().min(1), nonEmpty: z.literal(true), reason: z.string().min(1) }))
+  failIf: schemas.z
+    .array(
+      schemas.z.strictObject({
+        path: schemas.z.string().min(1),
+        nonEmpty: schemas.z.literal(true),
+        reason: schemas.z.string().min(1),
+      }),
+    )
     .default([]),
-}
-type Settings = z.output<z.ZodObject<typeof shape>>
+})
+type Settings = SettingsOf<typeof shape>
 type Answer = HttpAnswer & { readonly json: unknown }
 
 /** Undefined where the body is not JSON: then no path finds anything. */

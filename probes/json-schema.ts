@@ -5,10 +5,7 @@
  * document has values. That keeps the verdict and costs some milliseconds, in this thread.
  */
 import type { ErrorObject } from 'ajv'
-
-type Schema = Record<string, unknown>
-const isObject = (value: unknown): value is Schema =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
+import { isObject, type Members as Schema } from './json.ts'
 
 const mapValues = (source: Schema, map: (value: unknown, key: string) => unknown): Schema =>
   Object.fromEntries(Object.entries(source).map(([key, value]) => [key, map(value, key)]))

@@ -1,7 +1,6 @@
 /** Who holds a lock file. */
 import { glob, readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
-import { z } from 'zod'
 import { valueAt } from './dotted-path.ts'
 import { defineProbe, fail, pass, unknown } from './probe.ts'
 import { isAlive, nameProcess } from './process-table.ts'
@@ -26,12 +25,12 @@ async function holderOf(file: string, pidField: string): Promise<number | null |
  */
 export const lock = defineProbe(
   'lock',
-  {
+  ({ z }) => ({
     file: z.string().min(1),
     format: z.literal('json').default('json'),
     pidField: z.string().min(1).default('pid'),
     expect: z.enum(['free', 'ours']).default('free'),
-  },
+  }),
   async ({ file, pidField, expect }, target) => {
     const path = file.replace(/^~\//, `${homedir()}/`)
     return {

@@ -2,10 +2,17 @@
 import { type FileHandle, open, stat } from 'node:fs/promises'
 import { StringDecoder } from 'node:string_decoder'
 import { stripVTControlCharacters } from 'node:util'
-import { z } from 'zod'
 import { excerpt } from './excerpt.ts'
-import { defineProbe, fail, type ProbeResult, type ProbeTarget, pass, unknown } from './probe.ts'
-import { duration, pattern } from './units.ts'
+import {
+  defineProbe,
+  fail,
+  type ProbeResult,
+  type ProbeTarget,
+  pass,
+  type Schemas,
+  type SettingsOf,
+  unknown,
+} from './probe.ts'
 
 const CHUNK_BYTES = 64 * 1024
 /** What one check reads at most; the next one goes on from there. */
@@ -69,7 +76,7 @@ function createTail(target: ProbeTarget) {
   }
 }
 
-const shape = {
+const shape = ({ z, duration, pattern }: Schemas) => ({
   pattern: pattern.optional(),
   /** `absent`: a matching line is a failure; `present`: its lack is one. */
   expect: z.enum(['absent', 'present']).default('absent'),
@@ -83,9 +90,9 @@ const shape = {
   reason: z.string().min(1).optional(),
   /** Fails when nothing at all was written for so long. */
   silence: duration.optional(),
-}
+})
 
-type Settings = z.output<z.ZodObject<typeof shape>>
+type Settings = SettingsOf<typeof shape>
 type Seen = { readonly line: string; readonly at: number } | null
 
 function judge(settings: Settings, seen: Seen, now: number): ProbeResult {

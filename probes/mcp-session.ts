@@ -3,7 +3,8 @@
  * state: every request says who asks, and `server/discover` says who answers. Servers of both kinds are in use, so the
  * era is found out by the older handshake first, as Claude Code does over stdio, and remembered.
  */
-import { z } from 'zod'
+import { valueAt } from './dotted-path.ts'
+import { isObject, textAt } from './json.ts'
 import { NO_METHOD, type Requests, RpcError } from './json-rpc.ts'
 
 const LEGACY = '2025-11-25'
@@ -51,13 +52,11 @@ function isRefusal(thrown: unknown): boolean {
   )
 }
 
-const identity = z.object({ name: z.string(), version: z.string() })
-const initialized = z.object({ protocolVersion: z.string(), serverInfo: identity })
-const discovered = z.object({
-  supportedVersions: z.array(z.string()),
-  serverInfo: identity.optional(),
-  _meta: z.object({ 'io.modelcontextprotocol/serverInfo': identity.optional() }).optional(),
-})
+/** Name and version of a server; null if it does not say both. */
+function identityIn(info: unknown): string | null {
+  const [name, version] = [textAt(info, 'name'), textAt(info, 'version')]
+  return name === null || version === null ? null : `${name} ${version}`
+}
 
 /** Runs one step and takes its time; rejects with StepFailure. */
 export type Timed = <T>(name: string, step: () => Promise<T>) => Promise<T>
@@ -98,13 +97,15 @@ export async function openSession(
 
 async function openLegacy(peer: Requests, signal: AbortSignal): Promise<Session> {
   const params = { protocolVersion: LEGACY, capabilities: {}, clientInfo: CLIENT }
-  const answer = initialized.safeParse(await peer.request({ method: 'initialize', params }, signal))
-  if (!answer.success) throw new Error('the answer names no server')
+  const answer = await peer.request({ method: 'initialize', params }, signal)
+  const server = identityIn(valueAt(answer, 'serverInfo'))
+  if (server === null || textAt(answer, 'protocolVersion') === null) {
+    throw new Error('the answer names no server')
+  }
   await peer.notify({ method: 'notifications/initialized' })
-  const { name, version } = answer.data.serverInfo
   return {
     era: 'legacy',
-    server: `${name} ${version}`,
+    server,
     request: (method, asked, until) => peer.request({ method, params: asked }, until),
     async ping(until) {
       const limit = AbortSignal.timeout(PING_MS)
@@ -123,16 +124,18 @@ async function openLegacy(peer: Requests, signal: AbortSignal): Promise<Session>
 async function openModern(peer: Requests, signal: AbortSignal): Promise<Session> {
   const request: Session['request'] = (method, params, until) =>
     peer.request({ method, params: { ...params, _meta: META } }, until)
-  const answer = discovered.safeParse(await request('server/discover', {}, signal))
-  if (!answer.success) throw new Error('the answer names no versions')
-  const { supportedVersions, serverInfo, _meta } = answer.data
-  if (!supportedVersions.includes(MODERN)) {
-    throw new Error(`the server speaks ${supportedVersions.join(', ')} and not ${MODERN}`)
+  const answer = await request('server/discover', {}, signal)
+  const versions = valueAt(answer, 'supportedVersions')
+  if (!Array.isArray(versions)) throw new Error('the answer names no versions')
+  if (!versions.includes(MODERN)) {
+    throw new Error(`the server speaks ${versions.map(String).join(', ')} and not ${MODERN}`)
   }
-  const { name, version } = serverInfo ?? _meta?.['io.modelcontextprotocol/serverInfo'] ?? UNNAMED
+  const meta = valueAt(answer, '_meta')
+  const described = isObject(meta) ? meta['io.modelcontextprotocol/serverInfo'] : undefined
+  const server = identityIn(valueAt(answer, 'serverInfo') ?? described) ?? 'a server without a name'
   return {
     era: 'modern',
-    server: `${name} ${version}`.trim(),
+    server,
     request,
     async ping(until) {
       await request('server/discover', {}, until)
@@ -141,7 +144,6 @@ async function openModern(peer: Requests, signal: AbortSignal): Promise<Session>
   }
 }
 
-const UNNAMED = { name: 'a server without a name', version: '' }
 const META = {
   'io.modelcontextprotocol/protocolVersion': MODERN,
   'io.modelcontextprotocol/clientCapabilities': {},

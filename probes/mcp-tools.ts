@@ -4,8 +4,9 @@
  * back can instruct a model as well as a new tool can.
  */
 import { createHash } from 'node:crypto'
-import { z } from 'zod'
+import { valueAt } from './dotted-path.ts'
 import { excerpt } from './excerpt.ts'
+import { isObject, type Members, textAt } from './json.ts'
 import type { Session } from './mcp-session.ts'
 
 /** Servers send some ten to some hundred tools a page; more pages than this never end. */
@@ -13,14 +14,14 @@ const MAX_PAGES = 100
 /** So many changed tools are named. */
 const NAMED = 10
 
-const tool = z.looseObject({
-  name: z.string(),
-  annotations: z.looseObject({ readOnlyHint: z.boolean().optional() }).optional(),
-})
-const page = z.object({ tools: z.array(tool), nextCursor: z.string().nullish() })
-
 /** One tool as the server describes it. */
-export type Tool = z.output<typeof tool>
+export type Tool = Members & { readonly name: string }
+
+const isTool = (value: unknown): value is Tool => textAt(value, 'name') !== null
+const isListOfTools = (value: unknown): value is Tool[] => Array.isArray(value) && value.every(isTool)
+
+/** True if the server says that the tool changes nothing. */
+export const isReadOnly = (tool: Tool): boolean => valueAt(tool, 'annotations.readOnlyHint') === true
 
 /** SHA-256 of each tool's description, by its name. */
 export type ToolSet = Readonly<Record<string, string>>
@@ -31,10 +32,10 @@ export async function listTools(session: Session, signal: AbortSignal, isFirstEn
   let cursor: string | null = null
   for (let pages = 0; pages < MAX_PAGES; pages++) {
     const answer = await session.request('tools/list', cursor === null ? {} : { cursor }, signal)
-    const read = page.safeParse(answer)
-    if (!read.success) throw new Error('the answer is no list of tools')
-    tools.push(...read.data.tools)
-    cursor = read.data.nextCursor ?? null
+    const page = valueAt(answer, 'tools')
+    if (!isListOfTools(page)) throw new Error('the answer is no list of tools')
+    tools.push(...page)
+    cursor = textAt(answer, 'nextCursor')
     if (cursor === null || isFirstEnough) return tools
   }
   throw new Error(`more than ${MAX_PAGES} pages`)
@@ -78,22 +79,17 @@ export function difference(accepted: ToolSet, seen: ToolSet): string | null {
 
 /** A set as it was kept; null if there is none that can be read. */
 export function readToolSet(value: unknown): ToolSet | null {
-  const read = z.record(z.string(), z.string()).safeParse(value)
-  return read.success ? read.data : null
+  return isObject(value) && Object.values(value).every((print) => typeof print === 'string')
+    ? (value as ToolSet)
+    : null
 }
-
-const called = z.looseObject({
-  isError: z.boolean().optional(),
-  resultType: z.string().optional(),
-  content: z.array(z.looseObject({ text: z.string().optional() })).optional(),
-})
 
 /** What is wrong with the result of a call, null if nothing; the result itself is not shown unless it is an error. */
 export function judgeCall(result: unknown, expected: string | undefined): string | null {
-  const read = called.safeParse(result)
-  if (!read.success) return 'the answer is no result of a call'
-  const { isError, resultType, content = [] } = read.data
-  const text = content.map((part) => part.text ?? '').join('\n')
+  if (!isObject(result)) return 'the answer is no result of a call'
+  const { isError = false, resultType, content = [] } = result
+  if (typeof isError !== 'boolean' || !Array.isArray(content)) return 'the answer is no result of a call'
+  const text = content.map((part) => textAt(part, 'text') ?? '').join('\n')
   if (isError) return `it failed: ${excerpt(text)}`
   if (resultType === 'input_required') return 'it asks for more input'
   if (expected === undefined || text.includes(expected)) return null

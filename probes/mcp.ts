@@ -3,17 +3,33 @@
  * a call. One silent ping never is a death sentence, and a server that is busy with a call is not hung.
  */
 import { createHash } from 'node:crypto'
-import { z } from 'zod'
 import { excerpt } from './excerpt.ts'
 import { type Exchange, RpcError } from './json-rpc.ts'
 import { isLoopback } from './loopback.ts'
+import { noteCopies } from './mcp-copies.ts'
 import { overHttp, overPipes, type Peer, startCanary } from './mcp-peers.ts'
 import { isAuthProblem, type Session, StepFailure, type Timed } from './mcp-session.ts'
-import { difference, judgeCall, listTools, readToolSet, type Tool, toolSetOf } from './mcp-tools.ts'
-import { defineProbe, fail, type ProbeResult, type ProbeTarget, pass, unknown } from './probe.ts'
-import { duration } from './units.ts'
+import {
+  difference,
+  isReadOnly,
+  judgeCall,
+  listTools,
+  readToolSet,
+  type Tool,
+  toolSetOf,
+} from './mcp-tools.ts'
+import {
+  defineProbe,
+  fail,
+  type ProbeResult,
+  type ProbeTarget,
+  pass,
+  type Schemas,
+  type SettingsOf,
+  unknown,
+} from './probe.ts'
 
-const shape = {
+const shape = ({ z, duration }: Schemas) => ({
   /** Instead of owned pipes: starts an instance of its own at each check, and ends it. */
   command: z.array(z.string()).min(1).optional(),
   /** Beside the service's variables, for `command`. */
@@ -45,8 +61,8 @@ const shape = {
     .optional(),
   /** A call keeps an owned server busy for this long before its silence counts. */
   busyGrace: duration.prefault('60s'),
-}
-type Settings = z.output<z.ZodObject<typeof shape>>
+})
+type Settings = SettingsOf<typeof shape>
 
 /** What the name of a step begins with that calls a tool. */
 const CALL = 'call '
@@ -98,7 +114,8 @@ export const mcp = defineProbe('mcp', shape, async (settings, target) => {
       ending = end.catch(() => undefined)
       // Its time is over: what is left of it is being killed while the verdict is told.
       if (signal.aborted) return result
-      return noteOf(result, await end)
+      const ended = noteOf(result, await end)
+      return command === undefined ? ended : noteOf(ended, await noteCopies(target))
     },
     close: async () => void (await ending),
   }
@@ -171,7 +188,7 @@ async function checkTools(
   const { name, arguments: values, expect, harmless } = call
   const tool = tools.find((each) => each.name === name)
   if (tool === undefined) return fail(`call ${name}: there is no such tool`)
-  if (!harmless && tool.annotations?.readOnlyHint !== true) {
+  if (!harmless && !isReadOnly(tool)) {
     return unknown(`call ${name}: the server does not mark it as read-only; say \`harmless: true\` if it is`)
   }
   const asked = { name, arguments: values }

@@ -1,7 +1,6 @@
 /** Fails when a service's process tree holds too much memory. */
 import { readFile } from 'node:fs/promises'
 import { defineProbe, fail, type ProbeTarget, pass, unknown } from './probe.ts'
-import { size } from './units.ts'
 
 const MIB = 1024 ** 2
 
@@ -18,16 +17,20 @@ async function residentBytesFromPs(pids: readonly number[], target: ProbeTarget,
 }
 
 /** Sums resident memory over the tree. Pages that processes share count once for each of them. */
-export const memory = defineProbe('memory', { max: size }, async ({ max }, target) => ({
-  async check(signal) {
-    const pids = await target.tree()
-    if (pids.length === 0) return unknown('the service has no process')
-    let bytes = 0
-    if (process.platform === 'linux') for (const pid of pids) bytes += await residentBytes(pid)
-    else bytes = await residentBytesFromPs(pids, target, signal)
-    if (bytes === 0) return unknown('the memory of the process tree cannot be read')
-    const used = `${Math.round(bytes / MIB)} MiB in ${pids.length} process${pids.length === 1 ? '' : 'es'}`
-    return bytes > max ? fail(`${used}, allowed ${Math.round(max / MIB)} MiB`) : pass(used)
-  },
-  close: () => Promise.resolve(),
-}))
+export const memory = defineProbe(
+  'memory',
+  ({ size }) => ({ max: size }),
+  async ({ max }, target) => ({
+    async check(signal) {
+      const pids = await target.tree()
+      if (pids.length === 0) return unknown('the service has no process')
+      let bytes = 0
+      if (process.platform === 'linux') for (const pid of pids) bytes += await residentBytes(pid)
+      else bytes = await residentBytesFromPs(pids, target, signal)
+      if (bytes === 0) return unknown('the memory of the process tree cannot be read')
+      const used = `${Math.round(bytes / MIB)} MiB in ${pids.length} process${pids.length === 1 ? '' : 'es'}`
+      return bytes > max ? fail(`${used}, allowed ${Math.round(max / MIB)} MiB`) : pass(used)
+    },
+    close: () => Promise.resolve(),
+  }),
+)

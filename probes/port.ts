@@ -5,7 +5,6 @@
 import { readdirSync, readlinkSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
-import { z } from 'zod'
 import { defineProbe, fail, type ProbeTarget, pass, unknown } from './probe.ts'
 import { nameProcess } from './process-table.ts'
 
@@ -108,11 +107,11 @@ function bindError(port: number, host: string): Promise<string | null> {
  */
 export const port = defineProbe(
   'port',
-  {
+  ({ z }) => ({
     port: z.int().min(1).max(65_535),
     host: z.union([z.ipv4(), z.literal('::1')]).optional(),
     expect: z.enum(['free', 'ours']),
-  },
+  }),
   async ({ port: number, host, expect }, target) => ({
     async check(signal) {
       const tree = await target.tree()

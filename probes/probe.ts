@@ -5,6 +5,9 @@
  */
 import type { z } from 'zod'
 import type { Exchange } from './json-rpc.ts'
+import type { Schemas } from './units.ts'
+
+export type { Schemas } from './units.ts'
 
 /**
  * One observation. `fail` means the service is wrong; `unknown` means the probe could not tell (it is broken,
@@ -59,6 +62,15 @@ export type Conversation = {
   close(): Promise<void>
 }
 
+/** Copies of an MCP server that its clients have started for themselves. */
+export type Copies = {
+  readonly running: number
+  /** How many of them nobody talks to any more, beyond doubt. */
+  readonly orphans: number
+  /** What they cost together, null where the system does not tell. */
+  readonly bytes: number | null
+}
+
 /** What a probe may know of, and do to, the service that it looks at. The shell implements it. */
 export type ProbeTarget = {
   readonly service: string
@@ -83,6 +95,8 @@ export type ProbeTarget = {
   step(name: string, ms: number, detail?: string): void
   /** Pids of the service's process tree, the service's own process included; empty without a process. */
   tree(): Promise<readonly number[]>
+  /** The copies of the service's own program that run beside it; what a probe has started does not count. */
+  copies(): Promise<Copies>
   /** The JSON-RPC exchange over the pipes that the supervisor owns; absent where it owns none. */
   readonly exchange?: Exchange
   /**
@@ -102,22 +116,27 @@ export type OpenProbe = {
   close(): Promise<void>
 }
 
+/** The Zod shape of a probe's settings, made where documents are read. */
+export type Shape<Raw extends z.ZodRawShape = z.ZodRawShape> = (schemas: Schemas) => Raw
+/** The settings of a shape as a probe gets them. */
+export type SettingsOf<S extends Shape> = z.output<z.ZodObject<ReturnType<S>>>
+
 /** A probe kind as `defineProbe` makes it. */
-export type ProbeKind<Id extends string = string, Shape extends z.ZodRawShape = z.ZodRawShape> = {
+export type ProbeKind<Id extends string = string, Raw extends z.ZodRawShape = z.ZodRawShape> = {
   readonly id: Id
-  readonly shape: Shape
+  readonly shape: Shape<Raw>
   /** Files whose change calls for a check at once, from the parsed settings. */
-  readonly watches: (settings: z.output<z.ZodObject<Shape>>) => readonly string[]
-  readonly open: (settings: z.output<z.ZodObject<Shape>>, target: ProbeTarget) => Promise<OpenProbe>
+  readonly watches: (settings: z.output<z.ZodObject<Raw>>) => readonly string[]
+  readonly open: (settings: z.output<z.ZodObject<Raw>>, target: ProbeTarget) => Promise<OpenProbe>
 }
 
 /** Declares a probe kind: its id, the Zod shape of its settings, and how it is opened. */
-export function defineProbe<const Id extends string, Shape extends z.ZodRawShape>(
+export function defineProbe<const Id extends string, Raw extends z.ZodRawShape>(
   id: Id,
-  shape: Shape,
-  open: (settings: z.output<z.ZodObject<Shape>>, target: ProbeTarget) => Promise<OpenProbe>,
-  watches: (settings: z.output<z.ZodObject<Shape>>) => readonly string[] = () => [],
-): ProbeKind<Id, Shape> {
+  shape: Shape<Raw>,
+  open: (settings: z.output<z.ZodObject<Raw>>, target: ProbeTarget) => Promise<OpenProbe>,
+  watches: (settings: z.output<z.ZodObject<Raw>>) => readonly string[] = () => [],
+): ProbeKind<Id, Raw> {
   return { id, shape, open, watches }
 }
 

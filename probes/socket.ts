@@ -1,15 +1,13 @@
 /** A Unix socket that takes a connection and, where a line is sent, answers with one. */
 import { connect } from 'node:net'
 import { homedir } from 'node:os'
-import { z } from 'zod'
 import { excerpt } from './excerpt.ts'
 import { LATE, watchLateness } from './lateness.ts'
-import { defineProbe, fail, type ProbeResult, pass, unknown } from './probe.ts'
-import { pattern } from './units.ts'
+import { defineProbe, fail, type ProbeResult, pass, type Schemas, type SettingsOf, unknown } from './probe.ts'
 
 const ANSWER_LIMIT_CHARACTERS = 1024 ** 2
 
-const shape = {
+const shape = ({ z, pattern }: Schemas) => ({
   /** A leading `~/` is the home. */
   path: z.string().min(1),
   /** One line to send; without it a connection is enough. */
@@ -19,8 +17,8 @@ const shape = {
     .optional(),
   /** What the first line of the answer must match. */
   expect: pattern.optional(),
-}
-type Settings = z.output<z.ZodObject<typeof shape>>
+})
+type Settings = SettingsOf<typeof shape>
 
 /** The answer is judged and never shown: it may hold whatever the program knows. */
 function judge(answer: string, expect: string | undefined): ProbeResult {

@@ -9,15 +9,22 @@ import type { Stats } from 'node:fs'
 import { realpath, stat, statfs } from 'node:fs/promises'
 import { basename, extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { z } from 'zod'
 import { excerpt } from './excerpt.ts'
 import { sizeText } from './figures.ts'
 import { homePath } from './home-path.ts'
-import { defineProbe, fail, type ProbeResult, type ProbeTarget, pass, unknown } from './probe.ts'
+import {
+  defineProbe,
+  fail,
+  type ProbeResult,
+  type ProbeTarget,
+  pass,
+  type Schemas,
+  type SettingsOf,
+  unknown,
+} from './probe.ts'
 import { nameProcess } from './process-table.ts'
 import { lockHolders } from './sqlite-locks.ts'
 import type { Answer, Part, Question } from './sqlite-look.ts'
-import { pattern, size } from './units.ts'
 
 /** The looking program lies beside this file, compiled or not. */
 const LOOK = fileURLToPath(new URL(`./sqlite-look${extname(import.meta.url)}`, import.meta.url))
@@ -45,32 +52,33 @@ function isReading(sql: string): boolean {
   return !text.includes(';') && (/^(select|with)\b/i.test(text) || READING_PRAGMA.test(text))
 }
 
-const query = z
-  .strictObject({
-    sql: z.string().refine(isReading, { error: 'must be one SELECT or reading PRAGMA without `;`' }),
-    equals: z.union([z.string(), z.number(), z.null()]).optional(),
-    atLeast: z.number().optional(),
-    matches: pattern.optional(),
-  })
-  .refine((set) => [set.equals, set.atLeast, set.matches].filter((one) => one !== undefined).length === 1, {
-    error: 'needs one of equals, atLeast and matches',
-  })
-type Query = z.output<typeof query>
+const query = ({ z, pattern }: Schemas) =>
+  z
+    .strictObject({
+      sql: z.string().refine(isReading, { error: 'must be one SELECT or reading PRAGMA without `;`' }),
+      equals: z.union([z.string(), z.number(), z.null()]).optional(),
+      atLeast: z.number().optional(),
+      matches: pattern.optional(),
+    })
+    .refine((set) => [set.equals, set.atLeast, set.matches].filter((one) => one !== undefined).length === 1, {
+      error: 'needs one of equals, atLeast and matches',
+    })
 
-const shape = {
-  file: z.string().min(1),
+const shape = (schemas: Schemas) => ({
+  file: schemas.z.string().min(1),
   /** `true`: no file yet is no failure. */
-  optional: z.boolean().default(false),
+  optional: schemas.z.boolean().default(false),
   /** The write lock is taken and given back; it must be had within 1 s. */
-  lock: z.boolean().default(true),
+  lock: schemas.z.boolean().default(true),
   /** Give this a probe of its own, with a longer period and time-out. */
-  integrity: z.union([z.literal(false), z.enum(['quick', 'full'])]).default(false),
+  integrity: schemas.z.union([schemas.z.literal(false), schemas.z.enum(['quick', 'full'])]).default(false),
   /** Most that the -wal file may have. */
-  wal: size.optional(),
+  wal: schemas.size.optional(),
   /** The first value of the first row is compared. */
-  query: query.optional(),
-}
-type Settings = z.output<z.ZodObject<typeof shape>>
+  query: query(schemas).optional(),
+})
+type Settings = SettingsOf<typeof shape>
+type Query = NonNullable<Settings['query']>
 
 /** Extended result codes of SQLite: the low byte is the sort of error. */
 const SORT = { busy: 5, locked: 6, ioerr: 10, corrupt: 11, full: 13, cantopen: 14, notadb: 26 }

@@ -1,13 +1,12 @@
 /** Passes when a TCP connection opens. */
 import { connect } from 'node:net'
-import { z } from 'zod'
 import { LATE, watchLateness } from './lateness.ts'
 import { defineProbe, fail, type ProbeResult, pass, unknown } from './probe.ts'
 
 /** Passes when a TCP connection opens; it is closed at once and nothing is sent. */
 export const tcp = defineProbe(
   'tcp',
-  { host: z.string().min(1).default('127.0.0.1'), port: z.int().min(1).max(65_535) },
+  ({ z }) => ({ host: z.string().min(1).default('127.0.0.1'), port: z.int().min(1).max(65_535) }),
   async ({ host, port }) => ({
     async check(signal) {
       const lateness = watchLateness()

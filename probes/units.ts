@@ -1,5 +1,5 @@
 /** Durations and sizes as people write them, parsed to milliseconds and bytes. */
-import { z } from 'zod'
+import type { z } from 'zod'
 
 const MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
 const BYTES = { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 } as const
@@ -16,26 +16,33 @@ export function parseSizeBytes(text: string): number | null {
   return match ? Math.round(Number(match[1]) * BYTES[match[2] as keyof typeof BYTES]) : null
 }
 
-/** A duration such as `10s`; the program sees milliseconds. */
-export const duration = z
-  .string()
-  .regex(/^\d+(\.\d+)?(ms|s|m|h|d)$/, 'expected a duration such as 500ms, 10s, 5m, 2h or 14d')
-  .transform((text) => parseDurationMs(text) ?? 0)
+/** What the shape of a probe's settings is made of: Zod, and the schemas of what people write. */
+export type Schemas = ReturnType<typeof schemasOf>
 
-/** A size such as `512MiB`; the program sees bytes. */
-export const size = z
-  .string()
-  .regex(/^\d+(\.\d+)?(B|KiB|MiB|GiB)$/, 'expected a size such as 512MiB')
-  .transform((text) => parseSizeBytes(text) ?? 0)
+/**
+ * Zod is handed in: a supervisor obeys specs that were checked before it started, so it never loads the 8 MiB that
+ * Zod's code takes.
+ */
+export const schemasOf = (zod: typeof z) => ({
+  z: zod,
+  /** A duration such as `10s`; the program sees milliseconds. */
+  duration: zod
+    .string()
+    .regex(/^\d+(\.\d+)?(ms|s|m|h|d)$/, 'expected a duration such as 500ms, 10s, 5m, 2h or 14d')
+    .transform((text) => parseDurationMs(text) ?? 0),
+  /** A size such as `512MiB`; the program sees bytes. */
+  size: zod
+    .string()
+    .regex(/^\d+(\.\d+)?(B|KiB|MiB|GiB)$/, 'expected a size such as 512MiB')
+    .transform((text) => parseSizeBytes(text) ?? 0),
+  /** A JavaScript regular expression as text, kept as text (a spec is plain data). */
+  pattern: zod.string().refine(isPattern, { error: 'is not a valid regular expression' }),
+})
 
-/** A JavaScript regular expression as text, kept as text (a spec is plain data). */
-export const pattern = z.string().refine(
-  (text) => {
-    try {
-      return new RegExp(text) instanceof RegExp
-    } catch {
-      return false
-    }
-  },
-  { error: 'is not a valid regular expression' },
-)
+function isPattern(text: string): boolean {
+  try {
+    return new RegExp(text) instanceof RegExp
+  } catch {
+    return false
+  }
+}

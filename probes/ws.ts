@@ -3,30 +3,15 @@
  * handlers. The gateway sends a challenge, is told who connects, says hello, then answers `health`; frames
  * of type `event` may come between. The token is written to the socket and nowhere else.
  */
-import { z } from 'zod'
+import { valueAt } from './dotted-path.ts'
 import { excerpt } from './excerpt.ts'
+import { isObject, textAt } from './json.ts'
 import { LATE, watchLateness } from './lateness.ts'
 import { isLoopback } from './loopback.ts'
-import { defineProbe, fail, type ProbeResult, pass, unknown } from './probe.ts'
+import { defineProbe, fail, type ProbeResult, pass, type Schemas, type SettingsOf, unknown } from './probe.ts'
 import { connectWebSocket } from './websocket.ts'
 
-const frame = z.object({
-  type: z.string(),
-  event: z.string().optional(),
-  id: z.string().optional(),
-  ok: z.boolean().optional(),
-  payload: z.record(z.string(), z.unknown()).optional(),
-  error: z
-    .object({
-      code: z.string().optional(),
-      message: z.string().optional(),
-      details: z.object({ code: z.string().optional(), reason: z.string().optional() }).optional(),
-    })
-    .optional(),
-})
-type Frame = z.output<typeof frame>
-
-const shape = {
+const shape = ({ z }: Schemas) => ({
   protocol: z.literal('openclaw').default('openclaw'),
   /** Instead of `port`: a ws URL of this machine. */
   url: z
@@ -41,8 +26,8 @@ const shape = {
   client: z
     .strictObject({ id: z.string().min(1), mode: z.string().min(1) })
     .default({ id: 'gateway-client', mode: 'backend' }),
-}
-type Settings = z.output<z.ZodObject<typeof shape>>
+})
+type Settings = SettingsOf<typeof shape>
 
 const CONNECT = '1'
 const HEALTH = '2'
@@ -69,15 +54,18 @@ const MEANINGS: Readonly<Record<string, string>> = {
   MISSING_SCOPE: 'the gateway gives this client no read access',
 }
 
-function refusal(error: Frame['error'], step: string, token: string | undefined): ProbeResult {
-  const { code = 'error', message = '', details = {} } = error ?? {}
-  const name = [code, details.code ?? details.reason].filter((part) => part !== undefined).join(' ')
+function refusal(error: unknown, step: string, token: string | undefined): ProbeResult {
+  const code = textAt(error, 'code') ?? 'error'
+  const message = textAt(error, 'message') ?? ''
+  const details = valueAt(error, 'details')
+  const [detail, reason] = [textAt(details, 'code'), textAt(details, 'reason')]
+  const name = [code, detail ?? reason].filter((part) => part !== null).join(' ')
   // A server that quotes what it was sent must not get the token into a reason.
   const quoted = token === undefined ? message : message.replaceAll(token, '(token)')
-  const meaning = MEANINGS[details.code ?? ''] ?? MEANINGS[code] ?? excerpt(quoted)
+  const meaning = MEANINGS[detail ?? ''] ?? MEANINGS[code] ?? excerpt(quoted)
   return fail(
     `${step}: ${name}${meaning && `: ${meaning}`}`,
-    code === 'UNAVAILABLE' && details.reason === 'startup-sidecars',
+    code === 'UNAVAILABLE' && reason === 'startup-sidecars',
   )
 }
 
@@ -88,9 +76,9 @@ function createConversation(settings: Settings, send: (text: string) => void) {
     state,
     /** The verdict that this frame brings, null to wait for more. */
     receive(text: string): ProbeResult | null {
-      const parsed = frame.safeParse(JSON.parse(text))
-      if (!parsed.success) return null
-      const { type, event, id, ok, payload, error } = parsed.data
+      const frame: unknown = JSON.parse(text)
+      if (!isObject(frame)) return null
+      const { type, event, id, ok, payload, error } = frame
       if (type === 'event' && event === 'connect.challenge' && state.step === 'challenge') {
         state.step = 'connect'
         send(connectRequest(settings))
@@ -98,12 +86,12 @@ function createConversation(settings: Settings, send: (text: string) => void) {
       if (type !== 'res') return null
       if (ok !== true) return refusal(error, state.step, settings.token)
       if (id === CONNECT) {
-        if (payload?.['type'] !== 'hello-ok') return fail('connect: the answer is no hello-ok')
+        if (valueAt(payload, 'type') !== 'hello-ok') return fail('connect: the answer is no hello-ok')
         state.step = 'health'
         send(HEALTH_REQUEST)
       }
       if (id !== HEALTH) return null
-      return payload?.['ok'] === true ? pass() : fail('health: the answer is not ok')
+      return valueAt(payload, 'ok') === true ? pass() : fail('health: the answer is not ok')
     },
   }
 }

@@ -1,7 +1,8 @@
 /** What a document may say of an MCP server, whatever way it is reached: settings of presets that the probe gets. */
 import { mcp } from '../probes/mcp.ts'
+import { schemas } from './units.ts'
 
-const { tools, call, url, headers } = mcp.shape
+const { tools, call, url, headers } = mcp.shape(schemas)
 
 /** The tools that it must have, and a call to try. */
 export const mcpExpectations = { tools, call } as const

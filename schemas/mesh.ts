@@ -3,9 +3,9 @@
  * built from the register of presets: each option is the preset's own settings beside the common fields.
  */
 import { z } from 'zod'
-import { duration } from '../probes/units.ts'
 import type { PresetContext } from './preset.ts'
 import { argv, commonFields, need, type ServiceSpecInput, serviceName } from './service.ts'
+import { duration } from './units.ts'
 
 /** The preset of a service that names none. */
 export const DEFAULT_PRESET = 'process'

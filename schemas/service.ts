@@ -5,7 +5,8 @@
  */
 import { z } from 'zod'
 import { probeKinds } from '../probes/index.ts'
-import { duration, pattern } from '../probes/units.ts'
+import type { Shape } from '../probes/probe.ts'
+import { duration, pattern, schemas } from './units.ts'
 
 /** Ids of services and groups; they are metric labels and folder names. */
 export const serviceName = z
@@ -26,13 +27,13 @@ const schedule = {
 }
 
 type Kinds = typeof probeKinds
-type OptionOf<K extends keyof Kinds> = Kinds[K] extends { shape: infer S extends z.ZodRawShape }
+type OptionOf<K extends keyof Kinds> = Kinds[K] extends { shape: Shape<infer S extends z.ZodRawShape> }
   ? z.ZodObject<{ kind: z.ZodLiteral<K> } & S & typeof schedule>
   : never
 type ProbeOption = { [K in keyof Kinds]: OptionOf<K> }[keyof Kinds]
 
 const options = Object.values(probeKinds).map((kind) =>
-  z.strictObject({ kind: z.literal(kind.id), ...kind.shape, ...schedule }),
+  z.strictObject({ kind: z.literal(kind.id), ...kind.shape(schemas), ...schedule }),
 ) as unknown as [ProbeOption, ...ProbeOption[]]
 
 /**

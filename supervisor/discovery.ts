@@ -176,7 +176,9 @@ export type FirstDocumentOptions = {
  * already.
  */
 export function firstDocument(found: Found, options: FirstDocumentOptions): string {
-  const isEmpty = found.programs.openclaw === null && !found.gateway.answering && found.gateway.owner === null
+  const { programs, gateway } = found
+  const hasBrain = Object.values(programs).some((path) => path !== null)
+  const isEmpty = !hasBrain && !gateway.answering && gateway.owner === null && !options.servers
   const parts = [
     HEAD,
     gatewayPart(found),
@@ -258,8 +260,9 @@ function brainsPart({ programs }: Found): string {
   const parts = BRAINS.flatMap(({ program, preset, name }) => {
     const path = programs[program]
     if (path === null) return []
-    return `  # ${name} (${inComment(path)}), which you start yourself: PAIOS tries out every 15 minutes, in an
-  # empty home, whether it still starts, and looks at its configuration and the date of its login.
+    return `  # ${name} (${inComment(path)}), which you start yourself.
+  # PAIOS tries out every 15 minutes, in an empty home, whether it still starts, and looks at its configuration
+  # and the date of its login.
   ${program}:
     preset: ${preset}
 `

@@ -69,6 +69,7 @@ async function supervise({ foreground, stopOnTerm }: MainOptions): Promise<numbe
     logger,
     ended: () => finish(0),
     beat: () => beat(),
+    copies: async (...asked) => (await import('./links/links.ts')).countCopies(...asked),
   })
   supervisor.alerts.apply(declared.mesh)
   if (left.rows.length > 0) endProbePrograms(table, home.logs)
@@ -238,22 +239,10 @@ function createControl(serving: Serving, state: ApiState, metrics: Control['metr
         throw unknownService(name, [...supervisor.mesh.children.keys()])
       return supervisor.report(name)
     },
-    acceptTools(name) {
+    acceptBaseline(name) {
       const child = supervisor.mesh.children.get(name)
       if (!child) throw unknownService(name, [...supervisor.mesh.children.keys()])
-      if (
-        child.spec.probes.some((probe) => probe.kind === 'brain-config' && probe.format === 'claude-state')
-      ) {
-        const servers = supervisor.acceptServers(name)
-        if (servers === null) throw new PaiosError('refused', `${name} has lost no MCP server`)
-        return { message: `${name}: ${servers.length} MCP servers accepted`, tools: servers }
-      }
-      if (!child.spec.probes.some((probe) => probe.kind === 'mcp' && probe.check === 'tools'))
-        throw new PaiosError('usage', `${name} is no MCP server: none of its probes looks at tools`)
-      const tools = supervisor.acceptTools(name)
-      if (tools === null)
-        throw new PaiosError('refused', `${name} has not shown its tools yet: paios probe ${name}`)
-      return { message: `${name}: ${tools.length} tools accepted`, tools }
+      return supervisor.accept(name, child.spec)
     },
     metrics,
   }

@@ -103,6 +103,7 @@ export async function downOffline(home: Home): Promise<number> {
     logger,
     ended,
     beat: () => undefined,
+    copies: async (...asked) => (await import('./links/links.ts')).countCopies(...asked),
   })
   supervisor.post({ kind: 'recovered', rows: left.rows, wanted: 'up' })
   await supervisor.ask({ kind: 'down' })

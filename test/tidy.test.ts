@@ -97,7 +97,7 @@ const PACKAGES: Record<string, RegExp> = {
   pino: /^supervisor\/shell\/logger\.ts$/,
   'prom-client': /^supervisor\/shell\/metrics\.ts$/,
   yaml: /^supervisor\/(document\/|config\.ts|discovery\.ts)/,
-  zod: /^(probes|schemas|services)\/|^supervisor\/(document\/|config\.ts|discovery\.ts)/,
+  zod: /^(schemas|services)\/|^supervisor\/(document\/|config\.ts|discovery\.ts)/,
 }
 
 describe('the layers', () => {

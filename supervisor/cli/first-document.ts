@@ -37,7 +37,7 @@ export async function firstOrOwnMesh(
 }
 
 /** Names that the first document uses beside those of registered servers. */
-const TAKEN = ['gateway', 'memory', 'notes', 'claude', 'codex']
+const TAKEN = ['gateway', 'notes', 'claude', 'codex']
 
 /** The MCP servers that clients have registered, and the services that they become. */
 async function registeredServers() {

@@ -49,12 +49,12 @@ async function orphans([extra]: readonly string[], invocation: Invocation): Prom
   return run(invocation)
 }
 
-type Accepted = { readonly ok: true; readonly message: string; readonly tools: readonly string[] }
+type Baseline = { readonly ok: true; readonly message: string; readonly entries: readonly string[] }
 
 async function accept([name]: readonly string[], { home, json, out }: Invocation): Promise<number> {
   if (name === undefined) throw new PaiosError('usage', 'something is missing: paios mcp accept NAME')
-  const accepted = await call<Accepted>(home, 'POST', '/mcp/accept', { name })
+  const accepted = await call<Baseline>(home, 'POST', '/mcp/accept', { name })
   if (json) out(`${JSON.stringify(accepted)}\n`)
-  else out(`${plain(accepted.message)}: ${plain(accepted.tools.join(', '))}\n`)
+  else out(`${plain(accepted.message)}: ${plain(accepted.entries.join(', '))}\n`)
   return 0
 }

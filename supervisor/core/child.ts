@@ -102,12 +102,13 @@ function isOver(child: Child): boolean {
   return child.state.kind === 'idle' && (child.state.why === 'completed' || child.state.why === 'ended')
 }
 
-/** Only timers that belong to the state can be armed in it, so one word per state is enough. */
-function tellNote(child: Child, scope: Scope, event: Of<'noted'>): Child {
+/** Into the journal, as the start of no chain: what a probe tells neither follows from nor leads to a step. */
+const tellNote = (child: Child, scope: Scope, event: Of<'noted'>) => {
   record({ ...child, cause: null }, scope, event.event, event.text)
   return child
 }
 
+/** Only timers that belong to the state can be armed in it, so one word per state is enough. */
 const nothing: TableRow = {
   wanted: stay,
   'needs-changed': stay,
@@ -195,21 +196,17 @@ export const table: Table = {
   observing: {
     ...nothing,
     'stop-asked': rest,
-    'restart-asked': observeAgain,
-    'program-gone': lookAgain,
+    'restart-asked': (child, scope, event) => (event.cause === 'config' ? observeAgain(child, scope) : child),
+    'program-gone': observeAgain,
     'probe-reported': probeRunning,
   },
 }
 
-/** What is only watched was declared anew: its probes are others, or it is ours to start now. */
-function observeAgain(child: Child, scope: Scope, event: Of<'restart-asked'>): Child {
-  if (event.cause !== 'config') return child
-  scope.effects.push({ kind: 'close-probes', service: child.name })
-  return tryStart(child, scope, 'config')
-}
-
-/** Its program may be gone: the preflight finds out, and what is not there is absent or missing. */
-function lookAgain(child: Child, scope: Scope): Child {
+/**
+ * What is only watched was declared anew, or its program may be gone: its preflight decides whether it is absent,
+ * missing, ours to start now, or watched again.
+ */
+function observeAgain(child: Child, scope: Scope): Child {
   scope.effects.push({ kind: 'close-probes', service: child.name })
   return tryStart(child, scope, 'config')
 }

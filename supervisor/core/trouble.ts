@@ -6,7 +6,11 @@
 import { failures, livenessFailure } from './health.ts'
 import { isUp, type Scope } from './scope.ts'
 import { labelOf } from './snapshot.ts'
-import type { Child, Trouble } from './state.ts'
+import type { Child, Ending, Trouble } from './state.ts'
+
+/** A planned end is no trouble unless the next life is; an end in peace is one for what is to run for ever. */
+const isUnplanned = ({ spec }: Child, ending: Ending) =>
+  ending.class !== 'planned' && (ending.class !== 'success' || spec.restart === 'permanent')
 
 /** The trouble that a child's state is by itself; null where the state says nothing, such as a new start. */
 function troubleIn(child: Child): { kind: Trouble; reason: string } | null {
@@ -24,8 +28,7 @@ function troubleIn(child: Child): { kind: Trouble; reason: string } | null {
     case 'stopping':
       return state.cause === 'hung' ? { kind: 'down', reason: state.reason } : null
     case 'sweeping':
-      // A planned end is no trouble unless the next life is: then its own state says so.
-      return state.then === 'retry' && state.ending.class !== 'planned' && state.ending.class !== 'success'
+      return state.then === 'retry' && isUnplanned(child, state.ending)
         ? { kind: 'down', reason: state.ending.reason }
         : null
     case 'idle':

@@ -1,6 +1,8 @@
 /** Everything that `paios mcp` knows, in one look: files, mesh, processes, ports. Read-only. */
 import { existsSync } from 'node:fs'
+import { homedir } from 'node:os'
 import { join } from 'node:path'
+import type { Copies } from '../../probes/probe.ts'
 import type { ServiceSpec } from '../../schemas/service.ts'
 import { withoutNpm } from '../shell/environment.ts'
 import { openProcessTable, type ProcessTable } from '../shell/process-table.ts'
@@ -53,6 +55,25 @@ export async function readLinks(options: LinksOptions): Promise<Links> {
       row: rows.find(({ id }) => id === copy.id)!,
       end: () => endOrphan(copy, { ...look, look: look.copies }),
     })),
+  }
+}
+
+/**
+ * The copies of one service that its clients have started for themselves, counted under its own command and under
+ * those of all registrations that mean it.
+ */
+export async function countCopies(service: string, specs: readonly ServiceSpec[]): Promise<Copies> {
+  const home = homedir()
+  const { registrations } = await readRegistrations({ home, env: process.env })
+  const subjects = subjectsOf(registrations, specs.map(meshServerOf), home)
+  const own = subjects.filter((subject) => subject.service === service)
+  const copies = censusOf(own, openProcessTable(), openArgvSource()).copies()
+  const others = copies.filter(({ parent }) => parent?.pid !== process.pid)
+  const known = others.flatMap(({ memoryBytes }) => (memoryBytes === null ? [] : [memoryBytes]))
+  return {
+    running: others.length,
+    orphans: others.filter(({ standing }) => standing.kind === 'orphan').length,
+    bytes: known.length === 0 ? null : known.reduce((sum, bytes) => sum + bytes, 0),
   }
 }
 

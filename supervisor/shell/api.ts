@@ -7,6 +7,7 @@ import { chmodSync, rmSync } from 'node:fs'
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
 import type { JournalEvent, Plan, ProbeReport, Status } from '../../schemas/status.ts'
 import { type ErrorCode, errnoOf, PaiosError } from '../errors.ts'
+import type { Baseline } from './acceptance.ts'
 import type { EventQuery } from './history.ts'
 
 /** How often a follower is looked after when nothing happens. */
@@ -29,13 +30,10 @@ export type Control = {
   restart(name: string, options: { now: boolean }): Promise<Accepted>
   /** Runs a service's probes once, now. */
   probe(name: string): Promise<ProbeReport[]>
-  /** Takes the present tools of an MCP server for what it should have. */
-  acceptTools(name: string): AcceptedTools
+  /** Takes the present tools of an MCP server, or MCP servers of a brain, for what it should have. */
+  acceptBaseline(name: string): Baseline
   metrics(): Promise<{ contentType: string; text: string }>
 }
-
-/** The tools that an MCP server should have from now on. */
-export type AcceptedTools = { readonly message: string; readonly tools: readonly string[] }
 
 /** A command that was taken on, and the services that it concerns. */
 export type Accepted = { readonly message: string; readonly names: readonly string[] }
@@ -129,7 +127,7 @@ export async function serveControl(socket: string, control: Control): Promise<()
   server.post<{ Body: { name: string } }>(
     '/mcp/accept',
     { schema: object({ name }, ['name']) },
-    async ({ body }) => ({ ok: true, ...control.acceptTools(body.name) }),
+    async ({ body }) => ({ ok: true, ...control.acceptBaseline(body.name) }),
   )
   rmSync(socket, { force: true })
   const mask = process.umask(0o177)

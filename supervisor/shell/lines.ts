@@ -7,20 +7,13 @@ import type { Readable } from 'node:stream'
  */
 export const LINE_MAX = 64 * 1024 * 1024
 
-/** Calls `take` with every line that is not blank, without its end; `dropped` with the size of what was too long. */
-export function splitLines(
-  stream: Readable,
-  take: (line: string) => void,
-  dropped: (length: number) => void = () => undefined,
-): void {
+/** Calls `take` with every line that is not blank, without its end. */
+export function splitLines(stream: Readable, take: (line: string) => void): void {
   let parts: string[] = []
   let length = 0
   const end = () => {
-    if (length > LINE_MAX) dropped(length)
-    else {
-      const line = parts.join('')
-      if (line.trim() !== '') take(line)
-    }
+    const line = parts.join('')
+    if (line.trim() !== '') take(line)
     parts = []
     length = 0
   }

@@ -3,6 +3,8 @@
  * serves people (API, metrics, probes, log) is loaded after the first services were started.
  */
 import { randomBytes } from 'node:crypto'
+import type { Copies } from '../../probes/probe.ts'
+import type { ServiceSpec } from '../../schemas/service.ts'
 import type { ProbeReport, Status } from '../../schemas/status.ts'
 import type { Fact } from '../core/event.ts'
 import { processOf } from '../core/rest.ts'
@@ -46,6 +48,8 @@ export type SupervisorOptions = {
   /** Called once when everything is stopped and the mesh is down. */
   readonly ended: () => void
   readonly beat: () => void
+  /** Counts what the clients of an MCP server have started of it; `specs` are all services of the mesh. */
+  readonly copies: (service: string, specs: readonly ServiceSpec[]) => Promise<Copies>
 }
 
 export type Supervisor = ReturnType<typeof createSupervisor>
@@ -94,6 +98,11 @@ export function createSupervisor(options: SupervisorOptions) {
     tell,
     ran,
     random: Math.random,
+    copies: (service) =>
+      options.copies(
+        service,
+        [...mesh.children.values()].map(({ spec }) => spec),
+      ),
   })
   const requests = openRequests()
 
@@ -227,7 +236,7 @@ export function createSupervisor(options: SupervisorOptions) {
       const about = subject(service)
       return about ? prober.report(service, about) : Promise.resolve([])
     },
-    ...openAcceptance(known, tell, (service) => prober.again(service, 'readiness')),
+    accept: openAcceptance(known, tell, (service) => prober.again(service, 'readiness')),
     alerts,
     liveCount: () => [...mesh.children.values()].filter(hasProcess).length,
     takeMetrics(loaded: Metrics): void {

@@ -1,6 +1,6 @@
 /** What a probe may know of its service, and do: the shell's side of ProbeTarget. */
 import { homedir } from 'node:os'
-import type { ProbeTarget } from '../../probes/probe.ts'
+import type { Copies, ProbeTarget } from '../../probes/probe.ts'
 import type { ServiceSpec } from '../../schemas/service.ts'
 import type { Process } from '../core/state.ts'
 import { changedEnvironment, declaredEnvironment, resolveProgram, servicePath } from './environment.ts'
@@ -28,6 +28,8 @@ export type TargetOptions = {
   readonly programs: ProbePrograms
   readonly known: Known
   readonly tell: Tell
+  /** Counts what the clients of an MCP server have started of it. */
+  readonly copies: (service: string) => Promise<Copies>
 }
 
 /** The target of one opened probe; `took` is told each step of its checks. */
@@ -63,6 +65,7 @@ export function targetOf(
     tell: (event, text) => tell(service, { kind: 'noted', event, text: secrets.redact(text) }),
     step: (name, ms, detail) =>
       took({ name, ms, detail: detail === undefined ? null : secrets.redact(detail) }),
+    copies: () => options.copies(service),
     tree: () => Promise.resolve(processes.tree(service)),
     run: (argv, { env, cwd, ...rest }) =>
       programs.run(argv.map(expandHome), { ...rest, ...place(env, cwd) }).catch(watchProgram),

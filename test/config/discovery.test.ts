@@ -173,7 +173,7 @@ describe('the first document', () => {
     const both = meshOf(firstDocument(found({ claude: '/bin/claude', codex: '/bin/codex' }, {}), options))
     assert.deepEqual(
       both.specs.map((spec) => spec.name),
-      ['gateway', 'memory', 'claude', 'codex'],
+      ['gateway', 'claude', 'codex'],
     )
   })
 

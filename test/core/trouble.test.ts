@@ -63,6 +63,13 @@ describe('what an operator must hear of', () => {
     assert.deepEqual(told(stage), [])
   })
 
+  it('an end in peace is a trouble of what is to run for ever, and of nothing else', () => {
+    const ends = (restart: 'permanent' | 'transient' | 'temporary') =>
+      told(plain({ restart }).up('a').pass(20_000).ended('a', 0))
+    assert.deepEqual(ends('permanent'), ['down: exit code 0'])
+    assert.deepEqual([...ends('transient'), ...ends('temporary')], [])
+  })
+
   it('not being ready is told by the verdict, and its end', () => {
     const stage = plain({ probes: [makeProbe('readiness')] }).up('a')
     stage.probe('a', 'tcp-readiness', FAIL, 2)

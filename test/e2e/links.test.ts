@@ -46,17 +46,18 @@ describe('the first `paios up` where clients have registered servers', LIMIT, ()
     const up = await paios('up')
     assert.match(up.stdout, /^found MCP servers that clients have registered: 2/m)
     assert.match(readFileSync(join(mesh.home, 'paios.yaml'), 'utf8'), /registered with claude \(user\)/)
-    const canary = await mesh.service('memory-2')
+    const canary = await mesh.service('memory')
     assert.deepEqual(
       [canary.preset, canary.state, canary.ready, canary.pid],
       ['mcp-stdio', 'running', true, null],
     )
+    assert.match(canary.note ?? '', /; 1 copy runs \(\d+ MiB\)$/)
     assert.equal((await mesh.service('web')).preset, 'mcp-http')
 
     const listed = await paios('mcp', '--json')
     assert.equal(listed.code, 1, 'nobody listens on the port of the other one')
     const { servers } = JSON.parse(listed.stdout) as { servers: Row[] }
-    const row = servers.find(({ service }) => service === 'memory-2')!
+    const row = servers.find(({ service }) => service === 'memory')!
     const own = row.copies.filter(({ client: by }) => by?.kind === 'claude')
     assert.deepEqual(
       own.map(({ pid, client: by }) => [pid, by?.pid]),

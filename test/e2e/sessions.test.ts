@@ -152,9 +152,9 @@ describe('Codex', where(programs.codex ?? programs.old), () => {
       ['model = "m"\n[mcp_servers.kb\n', /\/\.codex\/config\.toml:2:1\d: .*codex refuses every command/],
       [
         'approval_policy = "sometimes"\n',
-        /approval_policy: must be untrusted, on-failure, on-request, never/,
+        /approval_policy: must be "untrusted" or "on-failure" or "on-request" or "never"/,
       ],
-      ['sandbox_mode = "none"\n', /sandbox_mode: must be read-only or workspace-write/],
+      ['sandbox_mode = "none"\n', /sandbox_mode: must be "read-only" or "workspace-write"/],
       ['[mcp_servers.a]\ncommand = "x"\n[mcp_servers.b]\nfoo = 1\n', /mcp_servers\.b: invalid transport/],
     ] as const) {
       config(text)

@@ -32,7 +32,7 @@ function specsOf(servers: string) {
   const text = firstDocument(nothing, { memoryServer: ['node', 'm.js'], memoryFile: '/m', servers })
   const result = parseMesh(text, { home: '/home/op', presets })
   assert.ok(result.ok, JSON.stringify(!result.ok && result.problems))
-  return result.mesh.specs.filter(({ name }) => name !== 'gateway' && name !== 'memory')
+  return result.mesh.specs.filter(({ name }) => name !== 'gateway')
 }
 
 describe('the registered servers in a first document', () => {

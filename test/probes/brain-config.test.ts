@@ -80,9 +80,10 @@ describe('settings.json of Claude Code', () => {
     const wrong = { permissions: { allow: 'sk-secret' }, env: { A: ['sk-secret'] }, model: 5 }
     assert.equal(
       await reason(wrong),
-      `FILE: permissions.allow: must be array; env.A: must be text; model: must be string ${meaning}`,
+      `FILE: permissions.allow: must be array (got string); env.A: must be string or number or boolean ` +
+        `(got array); model: must be string (got number) ${meaning}`,
     )
-    assert.equal(await reason('[]'), `FILE: the document: must be object ${meaning}`)
+    assert.equal(await reason('[]'), `FILE: the document: must be object (got array) ${meaning}`)
   })
 })
 
@@ -92,12 +93,12 @@ describe('.mcp.json', () => {
     write({ mcpServers: { kb: server, remote } })
     assert.deepEqual(await check(), PASS)
     const meaning = '(claude leaves out the servers of it)'
-    assert.equal(await reason({}), `FILE: mcpServers: must be object ${meaning}`)
+    assert.equal(await reason({}), `FILE: mcpServers: missing ${meaning}`)
     const wrong = { a: { args: [] }, b: { command: 'x', args: 'sk-secret' }, c: { type: 'sse' }, d: 1 }
     assert.equal(
       await reason({ mcpServers: wrong }),
-      `FILE: mcpServers.a.command: must be string; mcpServers.b.args: must be array; ` +
-        `mcpServers.c.url: must be string; mcpServers.d: must be object ${meaning}`,
+      `FILE: mcpServers.a.command: missing; mcpServers.b.args: must be array (got string); ` +
+        `mcpServers.c.url: missing; mcpServers.d: must be object (got number) ${meaning}`,
     )
   })
 })
@@ -173,7 +174,7 @@ describe('~/.claude.json', () => {
     const broken = { '/a': { mcpServers: { x: { command: 7 } } }, '/b': 3 }
     assert.match(
       await reason({ projects: broken }),
-      /projects\.\/a\.mcpServers\.x\.command: must be string; projects\.\/b: must be object/,
+      /projects\.\/a\.mcpServers\.x\.command: must be string \(got number\); projects\.\/b: must be object/,
     )
   })
 })
@@ -206,10 +207,10 @@ describe('config.toml of Codex', () => {
     const meaning = '(codex refuses every command)'
     assert.equal(
       await reason('approval_policy = "sk-secret"\nsandbox_mode = "none"\n'),
-      `FILE: approval_policy: must be untrusted, on-failure, on-request, never or a granular table; ` +
-        `sandbox_mode: must be read-only or workspace-write or danger-full-access ${meaning}`,
+      `FILE: sandbox_mode: must be "read-only" or "workspace-write" or "danger-full-access"; approval_policy: ` +
+        `must be "untrusted" or "on-failure" or "on-request" or "never" or object (got string) ${meaning}`,
     )
-    const invalid = 'invalid transport: needs either command or url, and everything of Codex fails without'
+    const invalid = 'invalid transport: needs either command or url'
     const good = '[mcp_servers.good]\ncommand = "x"\n'
     for (const bad of ['foo = 1', 'command = "x"\nurl = "y"'])
       assert.equal(

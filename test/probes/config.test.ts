@@ -2,10 +2,9 @@ import assert from 'node:assert/strict'
 import { mkdir, readdir, readFile, stat, symlink, unlink, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { type TestContext, test } from 'node:test'
-import { z } from 'zod'
 import { config } from '../../probes/config.ts'
 import { pruneSchema, repairSchema, schemaProblems } from '../../probes/json-schema.ts'
-import { createTarget, openProbe, reasonOf, temporaryFolder } from './target.ts'
+import { createTarget, openProbe, reasonOf, settingsOf, temporaryFolder } from './target.ts'
 
 /** The forms of OpenClaw's schema, small: closed objects, choices, defaults, a pasted-in plugin schema. */
 const SCHEMA = {
@@ -266,6 +265,6 @@ test('config reads regular files only, also through a link', async (t) => {
 })
 
 test('config names the file to watch, with the home put in', () => {
-  const settings = z.strictObject(config.shape).parse({ file: '~/.openclaw/openclaw.json' })
+  const settings = settingsOf(config).parse({ file: '~/.openclaw/openclaw.json' })
   assert.deepEqual(config.watches(settings), [`${homedir()}/.openclaw/openclaw.json`])
 })

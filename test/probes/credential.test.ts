@@ -4,7 +4,7 @@ import type { TestContext } from 'node:test'
 import { afterEach, describe, test } from 'node:test'
 import { credential } from '../../probes/credential.ts'
 import type { ProbeResult } from '../../probes/probe.ts'
-import { openProbe, temporaryFolder } from './target.ts'
+import { openProbe, temporaryFolder, type Written } from './target.ts'
 
 const HOUR = 3_600_000
 const DAY = 24 * HOUR
@@ -38,7 +38,7 @@ const codex = (tokens: object | null, rest: object = {}) =>
 const seconds = (ms: number) => Math.floor(ms / 1000)
 
 let results: ProbeResult[] = []
-type Settings = Omit<Parameters<typeof openProbe<'credential', typeof credential.shape>>[2], 'file'>
+type Settings = Omit<Written<typeof credential>, 'file'>
 
 /** The result for a file with this text; null for no file. */
 async function look(t: TestContext, text: string | null, settings: Settings, mode = 0o600) {

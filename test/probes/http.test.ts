@@ -3,9 +3,8 @@ import { once } from 'node:events'
 import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type TestContext, test } from 'node:test'
-import { z } from 'zod'
 import { http } from '../../probes/http.ts'
-import { blockLoop, openProbe, reasonOf } from './target.ts'
+import { blockLoop, openProbe, reasonOf, settingsOf } from './target.ts'
 
 async function serve(t: TestContext, listener: RequestListener): Promise<number> {
   const server = createServer(listener)
@@ -61,7 +60,7 @@ test('http sends its headers, and none that would end the line', async (t) => {
   await assert.rejects(openProbe(t, http, { port, headers: { 'X-Key': 'a\r\nX-Other: b' } }))
   await assert.rejects(openProbe(t, http, { port, headers: { 'X: y\r\nX-Other': 'b' } }))
   // What stands behind a reference is put in after the settings were read.
-  const settings = z.object(http.shape).parse({ port, headers: { 'X-API-Key': 'the key' } })
+  const settings = settingsOf(http).parse({ port, headers: { 'X-API-Key': 'the key' } })
   const secret = { ...settings, headers: { 'X-API-Key': 'secret\nX-Other: b' } }
   await assert.rejects(http.open(secret, {} as never), {
     message: 'the header X-API-Key holds a control character',
@@ -158,7 +157,7 @@ test('http gives up on a body longer than 1 MiB', async (t) => {
 })
 
 test('http refuses any address that is not this machine', () => {
-  const settings = z.strictObject(http.shape)
+  const settings = settingsOf(http)
   for (const url of [
     'http://example.com/',
     'http://10.0.0.1/',

@@ -79,7 +79,15 @@ describe('mcp, as a canary', () => {
     const first = await check()
     assert.ok(first.kind === 'pass', JSON.stringify(first))
     assert.match(first.note ?? '', /^memory-server \S+; 9 tools; read_graph answered$/)
-    assert.deepEqual(steps, ['start', 'initialize', 'ping', 'tools/list', 'call read_graph', 'close'])
+    assert.deepEqual(steps, [
+      'start',
+      'initialize',
+      'ping',
+      'tools/list',
+      'call read_graph',
+      'close',
+      'census',
+    ])
     assert.deepEqual(await check(), first)
     assert.deepEqual(leftovers(), [])
   })
@@ -205,7 +213,16 @@ describe('mcp, as a canary', () => {
     const check = await openProbe(t, mcp, { command, call: { name: 'look', expect: 'seen' } }, target)
     const note = 'modern 2.0; 1 tool; look answered'
     assert.deepEqual(await check(), { kind: 'pass', note })
-    assert.deepEqual(steps, ['start', 'initialize', 'discover', 'ping', 'tools/list', 'call look', 'close'])
+    assert.deepEqual(steps, [
+      'start',
+      'initialize',
+      'discover',
+      'ping',
+      'tools/list',
+      'call look',
+      'close',
+      'census',
+    ])
     steps.length = 0
     assert.deepEqual(await check(), { kind: 'pass', note })
     assert.deepEqual(steps.slice(0, 2), ['start', 'discover'])

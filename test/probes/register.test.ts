@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { access, readFile } from 'node:fs/promises'
 import { describe, test } from 'node:test'
 import { probeKinds } from '../../probes/index.ts'
+import { schemas } from '../../schemas/units.ts'
 
 const docs = await readFile(new URL('../../docs/probes.md', import.meta.url), 'utf8')
 const rows = docs.split('\n').filter((line) => line.startsWith('| `'))
@@ -16,13 +17,13 @@ for (const [word, kind] of Object.entries(probeKinds)) {
     test('has a row in the documentation that names all its settings', () => {
       const row = rows.find((line) => line.startsWith(`| \`${word}\` |`))
       assert.ok(row, 'no row')
-      for (const setting of Object.keys(kind.shape))
+      for (const setting of Object.keys(kind.shape(schemas)))
         assert.ok(row.includes(`\`${setting}\``), `${setting} is missing`)
     })
 
     test('has no setting that the schedule of a probe already names', () => {
       assert.deepEqual(
-        Object.keys(kind.shape).filter((setting) => scheduleFields.includes(setting)),
+        Object.keys(kind.shape(schemas)).filter((setting) => scheduleFields.includes(setting)),
         [],
       )
     })

@@ -22,10 +22,17 @@ import { DatabaseSync } from 'node:sqlite'
 import type { TestContext } from 'node:test'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { z } from 'zod'
 import type { ProbeTarget } from '../../probes/probe.ts'
 import { sqlite } from '../../probes/sqlite.ts'
-import { createTarget, openProbe, reasonOf, startProgram, temporaryFolder } from './target.ts'
+import {
+  createTarget,
+  openProbe,
+  reasonOf,
+  settingsOf,
+  startProgram,
+  temporaryFolder,
+  type Written,
+} from './target.ts'
 
 const HOLDER = fileURLToPath(new URL('../fixtures/holds-database.mjs', import.meta.url))
 const isRoot = process.getuid?.() === 0
@@ -320,10 +327,7 @@ test('a WAL beyond its limit fails, and names who reads an old state of it', asy
 })
 
 describe('a query', () => {
-  const ask = async (
-    t: TestContext,
-    query: Parameters<typeof openProbe<'sqlite', typeof sqlite.shape>>[2]['query'],
-  ) => {
+  const ask = async (t: TestContext, query: Written<typeof sqlite>['query']) => {
     const { file } = await place(t, 'delete')
     return (await openProbe(t, sqlite, { file, lock: false, ...(query ? { query } : {}) }))()
   }
@@ -341,7 +345,7 @@ describe('a query', () => {
   })
 
   test('that would write is refused in the document or by the connection', async (t) => {
-    const settings = z.strictObject(sqlite.shape)
+    const settings = settingsOf(sqlite)
     const writing = [
       'DELETE FROM notes',
       'SELECT 1; DELETE FROM notes',

@@ -8,6 +8,7 @@ import type { TestContext } from 'node:test'
 import { z } from 'zod'
 import type { Exchange } from '../../probes/json-rpc.ts'
 import type { ProbeKind, ProbeResult, ProbeTarget } from '../../probes/probe.ts'
+import { schemas } from '../../schemas/units.ts'
 import { changedEnvironment } from '../../supervisor/shell/environment.ts'
 import { openPipes } from '../../supervisor/shell/pipes.ts'
 import { openProbePrograms } from '../../supervisor/shell/probe-programs.ts'
@@ -60,6 +61,7 @@ export function createTarget(cacheDir: string, overrides: Partial<ProbeTarget> =
     logOffset: 0,
     heartbeatPath: join(cacheDir, 'beat'),
     cacheDir,
+    copies: () => Promise.resolve({ running: 0, orphans: 0, bytes: null }),
     tree: () => Promise.resolve(overrides.pid ? [overrides.pid] : []),
     memory: { get: (key) => facts.get(key), set: (key, value) => void facts.set(key, value) },
     tell: () => undefined,
@@ -74,14 +76,21 @@ export function exchangeOver(child: ChildProcess, log = '/dev/null'): Exchange {
   return openPipes(child.stdin!, child.stdout!, log).exchange
 }
 
+/** The strict schema of a kind's settings, as a document's are read. */
+export const settingsOf = <Raw extends z.ZodRawShape>(kind: ProbeKind<string, Raw>) =>
+  z.strictObject(kind.shape(schemas)) as unknown as z.ZodObject<Raw>
+
+/** What a document may say of a probe of this kind. */
+export type Written<Kind> = Kind extends ProbeKind<string, infer Raw> ? z.input<z.ZodObject<Raw>> : never
+
 /** Parses the settings strictly, as a document's are, and opens the probe; the test's end closes it. */
-export async function openProbe<Id extends string, Shape extends z.ZodRawShape>(
+export async function openProbe<Id extends string, Raw extends z.ZodRawShape>(
   t: TestContext,
-  kind: ProbeKind<Id, Shape>,
-  settings: z.input<z.ZodObject<Shape>>,
+  kind: ProbeKind<Id, Raw>,
+  settings: z.input<z.ZodObject<Raw>>,
   target?: ProbeTarget,
 ): Promise<(signal?: AbortSignal) => Promise<ProbeResult>> {
-  const parsed = z.strictObject(kind.shape).parse(settings) as z.output<z.ZodObject<Shape>>
+  const parsed = settingsOf(kind).parse(settings)
   const probe = await kind.open(parsed, target ?? createTarget(await temporaryFolder(t)))
   t.after(() => probe.close())
   return (signal = AbortSignal.timeout(20_000)) => probe.check(signal)

@@ -3,10 +3,9 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type TestContext, test } from 'node:test'
-import { z } from 'zod'
 import { ws } from '../../probes/ws.ts'
 import { type Send, serveGateway } from './gateway-server.ts'
-import { blockLoop, openProbe, reasonOf } from './target.ts'
+import { blockLoop, openProbe, reasonOf, settingsOf } from './target.ts'
 
 const TOKEN = 'gateway-secret-1234'
 const CHALLENGE = { type: 'event', event: 'connect.challenge', payload: { nonce: 'n', ts: 1 } }
@@ -109,7 +108,7 @@ test('ws cannot tell when the prober itself was late', async (t) => {
 })
 
 test('ws refuses any address that is not this machine', () => {
-  const settings = z.strictObject(ws.shape)
+  const settings = settingsOf(ws)
   assert.equal(settings.safeParse({ url: 'ws://example.com/' }).success, false)
   assert.equal(settings.safeParse({ url: 'ws://[::1]:1/' }).success, true)
 })
