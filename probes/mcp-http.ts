@@ -4,6 +4,8 @@
  * is followed elsewhere: a redirection is a refusal.
  */
 import type { IncomingMessage } from 'node:http'
+import { urlToHttpOptions } from 'node:url'
+import { httpRequest } from './http-client.ts'
 import { answerTo, type Incoming, type Requests, type RpcMessage, readMessage, resultOf } from './json-rpc.ts'
 import { HttpRefusal } from './mcp-session.ts'
 
@@ -83,10 +85,11 @@ async function send(
     'content-length': Buffer.byteLength(body),
     ...headers,
   }
-  // Loaded with the first such check: it costs more than the start of everything else here.
-  const { request: open } = await import('node:http')
   return new Promise((resolve, reject) => {
-    const request = open(url, { method, headers: sent, agent: false, signal }, resolve)
+    const request = httpRequest(
+      { ...urlToHttpOptions(new URL(url)), method, headers: sent, agent: false, signal },
+      resolve,
+    )
     request.on('error', (error) => reject(wordsOf(error, signal)))
     request.end(body)
   })

@@ -4,8 +4,8 @@
  * socket behind (measured: all of them still open after 8 s). This one ends with `destroy`.
  */
 import { createHash, randomBytes } from 'node:crypto'
-import { request } from 'node:http'
 import type { Socket } from 'node:net'
+import { httpRequest } from './http-client.ts'
 
 const MESSAGE_LIMIT_BYTES = 4 * 1024 ** 2
 const TEXT = 1
@@ -104,7 +104,7 @@ export function connectWebSocket(
   }
   const { hostname, port, pathname, search } = url
   const host = hostname.replace(/^\[(.*)\]$/, '$1')
-  const asked = request({ host, port, path: pathname + search, headers, agent: false })
+  const asked = httpRequest({ host, port, path: pathname + search, headers, agent: false })
   asked.on('upgrade', (response, upgraded, head) => {
     socket = upgraded as Socket
     socket.on('error', (error: NodeJS.ErrnoException) => once.onEnd(error.code ?? error.message))

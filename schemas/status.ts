@@ -1,22 +1,6 @@
 /** What `GET /status` answers and `paios status --json` prints. Scripts rely on these words. */
 import { z } from 'zod'
-
-/** The 13 states of a service, worst first; also the label values of `paios_service_state`. */
-export const STATES = [
-  'failed',
-  'unknown',
-  'blocked',
-  'missing',
-  'hung',
-  'backoff',
-  'degraded',
-  'waiting',
-  'starting',
-  'stopping',
-  'running',
-  'stopped',
-  'absent',
-] as const
+import { STATES } from './states.ts'
 
 const instant = z.iso.datetime()
 
@@ -99,7 +83,6 @@ export const status = z.strictObject({
   services: z.array(serviceStatus),
 })
 
-export type ServiceState = (typeof STATES)[number]
 export type ProbeReport = z.output<typeof probeReport>
 export type ProbeStatus = z.output<typeof probeStatus>
 export type ServiceStatus = z.output<typeof serviceStatus>

@@ -1,5 +1,4 @@
 /** `paios check`. */
-import { execFile } from 'node:child_process'
 import { homedir } from 'node:os'
 import type { ServiceSpec } from '../../schemas/service.ts'
 import type { MeshConfig } from '../config.ts'
@@ -98,19 +97,18 @@ async function secretsOf(spec: ServiceSpec, home: string): Promise<Secret[]> {
 }
 
 /** The first line that the program prints for `--version`, null if it prints none in time. */
-function versionOf(program: string, path: string): Promise<string | null> {
-  const env = { PATH: path, HOME: homedir() }
-  return new Promise((resolve) => {
-    execFile(
-      program,
-      ['--version'],
-      { env, timeout: VERSION_LIMIT_MS, killSignal: 'SIGKILL' },
-      (error, stdout) => {
-        const first = plain(stdout.split('\n')[0] ?? '')
-        resolve(error === null && first !== '' ? first : null)
-      },
-    )
+async function versionOf(program: string, path: string): Promise<string | null> {
+  const { execa } = await import('execa')
+  const { failed, stdout } = await execa(program, ['--version'], {
+    env: { PATH: path, HOME: homedir() },
+    extendEnv: false,
+    stdin: 'ignore',
+    timeout: VERSION_LIMIT_MS,
+    killSignal: 'SIGKILL',
+    reject: false,
   })
+  const first = plain(stdout.split('\n')[0] ?? '')
+  return !failed && first !== '' ? first : null
 }
 
 function report(path: string, mesh: MeshConfig, services: readonly Checked[], layout: Invocation): string {

@@ -1,5 +1,6 @@
 /** Texts for people, as pure functions: the same status and instant always give the same lines. */
-import type { JournalEvent, Plan, ServiceState, ServiceStatus, Status } from '../../schemas/status.ts'
+import type { ServiceState } from '../../schemas/states.ts'
+import type { JournalEvent, Plan, ServiceStatus, Status } from '../../schemas/status.ts'
 
 /** How to lay out: `columns` to fit (Infinity = do not cut), and whether colours may be used. */
 export type Layout = { readonly columns: number; readonly color: boolean }

@@ -1,5 +1,6 @@
 /** State → what the CLI, the API and the metrics show: the operator's words for a child. */
-import type { ProbeStatus, ServiceState, ServiceStatus } from '../../schemas/status.ts'
+import type { ServiceState } from '../../schemas/states.ts'
+import type { ProbeStatus, ServiceStatus } from '../../schemas/status.ts'
 import { failures, livenessFailure, notes, probeName } from './health.ts'
 import { processOf } from './rest.ts'
 import { isUp } from './scope.ts'

@@ -2,7 +2,6 @@
  * Why a registration leads nowhere, in words: the program or the script is not there, the program has not the
  * command any more, or nobody listens. Nothing is started for it but `codex --version`, in a home of its own.
  */
-import { execFile } from 'node:child_process'
 import {
   accessSync,
   constants,
@@ -160,11 +159,11 @@ async function askVersion(program: string, path: string): Promise<string | null>
   const scratch = mkdtempSync(join(tmpdir(), 'paios-codex-'))
   try {
     const env = { PATH: path, HOME: scratch, CODEX_HOME: scratch }
-    const options = { env, cwd: scratch, timeout: VERSION_MS, killSignal: 'SIGKILL' } as const
-    const output = await new Promise<string>((done) => {
-      execFile(program, ['--version'], options, (error, stdout) => done(error === null ? stdout : ''))
-    })
-    return /\d+\.\d+\.\d+/.exec(output)?.[0] ?? null
+    const place = { env, extendEnv: false, cwd: scratch, stdin: 'ignore' } as const
+    const limits = { timeout: VERSION_MS, killSignal: 'SIGKILL', reject: false } as const
+    const { execa } = await import('execa')
+    const { failed, stdout } = await execa(program, ['--version'], { ...place, ...limits })
+    return failed ? null : (/\d+\.\d+\.\d+/.exec(stdout)?.[0] ?? null)
   } finally {
     rmSync(scratch, { recursive: true, force: true })
   }

@@ -3,9 +3,9 @@
  * that it never stalls, and it is ended as MCP prescribes: stdin closed, then SIGTERM, then SIGKILL, the last
  * two to its whole group.
  */
-import { type ChildProcess, spawn } from 'node:child_process'
 import type { Readable } from 'node:stream'
 import type { Conversation } from '../../probes/probe.ts'
+import { signalGroup, startLeader } from './group-leader.ts'
 import { splitLines } from './lines.ts'
 
 /** How long each polite step of the end may take. */
@@ -23,21 +23,13 @@ export type ConversationOptions = {
 /** Starts a program in a group of its own. Rejects with the system's error if that fails. */
 export async function startConversation(
   argv: readonly string[],
-  { env, cwd, signal }: ConversationOptions,
+  { signal, ...place }: ConversationOptions,
 ): Promise<Conversation> {
   signal.throwIfAborted()
-  const [program = '', ...args] = argv
-  const child = spawn(program, args, { cwd, env, detached: true, stdio: ['pipe', 'pipe', 'pipe'] })
+  const child = await startLeader(argv, place)
   const ended = new Promise<Awaited<Conversation['ended']>>((resolve) => {
     child.once('exit', (code, name) => resolve({ code, signal: name }))
   })
-  await new Promise<void>((resolve, reject) => {
-    child.once('spawn', resolve)
-    child.once('error', reject)
-  })
-  // A reader that has gone shows as an end of the program; there is nothing else to do about it.
-  child.stdin.on('error', () => undefined)
-  child.on('error', () => undefined)
   const takers = new Set<(line: string) => void>()
   splitLines(child.stdout, (line) => {
     for (const take of takers) take(line)
@@ -74,16 +66,6 @@ async function endsWithin(ended: Promise<unknown>, ms: number): Promise<boolean>
   const isOver = await Promise.race([ended.then(() => true), late])
   clearTimeout(timer)
   return isOver
-}
-
-/** Signals the group of a leader that was not reaped yet, so that its number is nobody else's. */
-function signalGroup({ pid, exitCode, signalCode }: ChildProcess, name: NodeJS.Signals): void {
-  if (pid === undefined || exitCode !== null || signalCode !== null) return
-  try {
-    process.kill(-pid, name)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
-  }
 }
 
 /** Drains a stream and keeps its end. */

@@ -3,7 +3,7 @@
  * are state are read when asked for; what is counted is told here as it happens.
  */
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
-import { STATES } from '../../schemas/status.ts'
+import { STATES } from '../../schemas/states.ts'
 import { probeName } from '../core/health.ts'
 import { processOf } from '../core/rest.ts'
 import { isUp } from '../core/scope.ts'

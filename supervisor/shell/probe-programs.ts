@@ -1,12 +1,14 @@
 /**
  * Programs that probes run. They carry a marker of their home, so that a new supervisor finds and ends those
- * that the last one's death has left without a deadline. Only the holder of the home's lock may look. The only
- * file that imports execa.
+ * that the last one's death has left without a deadline. Only the holder of the home's lock may look.
  */
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import type { Readable } from 'node:stream'
 import type { Conversation, RunOptions, RunResult } from '../../probes/probe.ts'
 import { type ConversationOptions, startConversation } from './conversation.ts'
 import { openDescendants } from './descendants.ts'
+import { signalGroup, startLeader } from './group-leader.ts'
 import { MARKER, type ProcessTable } from './process-table.ts'
 
 /** The marker's value names the home without showing its path. */
@@ -87,50 +89,43 @@ export function endProbePrograms(table: ProcessTable, logs: string): void {
   }
 }
 
-/** execa hands over the whole environment and kills children at exit unless told otherwise. */
-const QUIET = { extendEnv: false, cleanup: false, buffer: false, reject: false } as const
 /** Most that is kept of each output of a probe's program. */
 const OUTPUT_MAX = 4 * 1024 * 1024
+/** What a program has left holds its outputs open for no longer than this. */
+const DRAIN_MS = 500
 
 /** Runs a probe's program in a group of its own; when the signal aborts, the whole group is killed. */
 async function runProbeProgram(
   argv: readonly string[],
-  options: RunOptions & ProgramPlace,
+  { signal, stdin, ...place }: RunOptions & ProgramPlace,
   started: (pid: number) => void,
 ): Promise<RunResult> {
-  const [program = '', ...args] = argv
-  // Loaded with the first such program: it costs 4 MiB, and time before the first spawn.
-  const { execa } = await import('execa')
-  const subprocess = execa(program, args, {
-    ...QUIET,
-    buffer: true,
-    maxBuffer: OUTPUT_MAX,
-    stripFinalNewline: false,
-    detached: true,
-    cwd: options.cwd,
-    env: { ...options.env },
-    input: options.stdin ?? '',
+  signal.throwIfAborted()
+  const child = await startLeader(argv, place)
+  if (child.pid !== undefined) started(child.pid)
+  const kill = () => signalGroup(child, 'SIGKILL')
+  if (signal.aborted) kill()
+  signal.addEventListener('abort', kill, { once: true })
+  const [stdout, stderr] = [keepStart(child.stdout), keepStart(child.stderr)]
+  child.stdin.end(stdin ?? '')
+  const closed = once(child, 'close')
+  const [code, name] = (await once(child, 'exit')) as [number | null, string | null]
+  signal.removeEventListener('abort', kill)
+  const held = setTimeout(() => {
+    for (const stream of [child.stdout, child.stderr]) stream.destroy()
+  }, DRAIN_MS)
+  await closed
+  clearTimeout(held)
+  return { code, signal: name, stdout: stdout(), stderr: stderr() }
+}
+
+/** Drains a stream and keeps its beginning. */
+function keepStart(stream: Readable): () => string {
+  const parts: Buffer[] = []
+  let length = 0
+  stream.on('data', (part: Buffer) => {
+    if (length < OUTPUT_MAX) parts.push(part.subarray(0, OUTPUT_MAX - length))
+    length += part.length
   })
-  const { pid } = subprocess
-  if (pid !== undefined) started(pid)
-  const kill = () => {
-    if (pid === undefined) return
-    try {
-      process.kill(-pid, 'SIGKILL')
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
-    }
-  }
-  if (options.signal.aborted) kill()
-  options.signal.addEventListener('abort', kill, { once: true })
-  const result = await subprocess.finally(() => options.signal.removeEventListener('abort', kill))
-  if (result.exitCode === undefined && result.signal === undefined) {
-    throw result.cause instanceof Error ? result.cause : new Error(`${program} could not be run`)
-  }
-  return {
-    code: result.exitCode ?? null,
-    signal: result.signal ?? null,
-    stdout: String(result.stdout ?? ''),
-    stderr: String(result.stderr ?? ''),
-  }
+  return () => Buffer.concat(parts).toString('utf8')
 }

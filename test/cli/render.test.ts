@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { type ServiceStatus, STATES, type Status, status as statusSchema } from '../../schemas/status.ts'
+import { STATES } from '../../schemas/states.ts'
+import { type ServiceStatus, type Status, status as statusSchema } from '../../schemas/status.ts'
 import {
   formatSpan,
   isDown,
