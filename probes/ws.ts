@@ -1,13 +1,14 @@
 /**
- * The handshake and one request of a WebSocket protocol: the only probe of OpenClaw that reaches its request
- * handlers. The gateway sends a challenge, is told who connects, says hello, then answers `health`; frames
- * of type `event` may come between. The token is written to the socket and nowhere else.
+ * The handshake and one or two requests of a WebSocket protocol: the only probe of OpenClaw that reaches its request
+ * handlers. The gateway sends a challenge, is told who connects, says hello, then answers `health`, and
+ * `channels.status` where it is asked for it; frames of type `event` may come between. The token is written to the socket and nowhere else.
  */
 import { valueAt } from './dotted-path.ts'
 import { excerpt } from './excerpt.ts'
 import { isObject, textAt } from './json.ts'
 import { LATE, watchLateness } from './lateness.ts'
 import { isLoopback } from './loopback.ts'
+import { channelFaults } from './openclaw-channels.ts'
 import { defineProbe, fail, type ProbeResult, pass, type Schemas, type SettingsOf, unknown } from './probe.ts'
 import { connectWebSocket } from './websocket.ts'
 
@@ -26,11 +27,14 @@ const shape = ({ z }: Schemas) => ({
   client: z
     .strictObject({ id: z.string().min(1), mode: z.string().min(1) })
     .default({ id: 'gateway-client', mode: 'backend' }),
+  /** Asks for the channels too, and fails where one of them is not well. */
+  channels: z.boolean().default(false),
 })
 type Settings = SettingsOf<typeof shape>
 
 const CONNECT = '1'
 const HEALTH = '2'
+const CHANNELS = '3'
 
 function connectRequest({ client, token }: Settings): string {
   const params = {
@@ -44,11 +48,11 @@ function connectRequest({ client, token }: Settings): string {
   return JSON.stringify({ type: 'req', id: CONNECT, method: 'connect', params })
 }
 
-const HEALTH_REQUEST = JSON.stringify({ type: 'req', id: HEALTH, method: 'health', params: {} })
+const plainRequest = (id: string, method: string) => JSON.stringify({ type: 'req', id, method, params: {} })
 
 /** What the operator has to know of a refusal, by the gateway's own codes. */
 const MEANINGS: Readonly<Record<string, string>> = {
-  AUTH_TOKEN_MISMATCH: 'the gateway refuses this token',
+  AUTH_TOKEN_MISMATCH: 'the gateway runs with another token: restart it, or put its own back',
   NOT_PAIRED: 'the gateway asks for a paired device: no token was sent, or it has none set',
   DEVICE_IDENTITY_REQUIRED: 'the gateway asks for a device identity: no token was sent, or it has none set',
   MISSING_SCOPE: 'the gateway gives this client no read access',
@@ -69,7 +73,12 @@ function refusal(error: unknown, step: string, token: string | undefined): Probe
   )
 }
 
-/** One conversation, from the challenge to the answer of `health`. `step` is what is being waited for. */
+function judgeChannels(payload: unknown): ProbeResult {
+  const faults = channelFaults(payload)
+  return faults.length === 0 ? pass() : fail(faults.join('; '))
+}
+
+/** One conversation, from the challenge to the last answer that is asked for. `step` is what is being waited for. */
 function createConversation(settings: Settings, send: (text: string) => void) {
   const state = { step: 'challenge' }
   return {
@@ -88,10 +97,15 @@ function createConversation(settings: Settings, send: (text: string) => void) {
       if (id === CONNECT) {
         if (valueAt(payload, 'type') !== 'hello-ok') return fail('connect: the answer is no hello-ok')
         state.step = 'health'
-        send(HEALTH_REQUEST)
+        send(plainRequest(HEALTH, 'health'))
       }
+      if (id === CHANNELS) return judgeChannels(payload)
       if (id !== HEALTH) return null
-      return valueAt(payload, 'ok') === true ? pass() : fail('health: the answer is not ok')
+      if (valueAt(payload, 'ok') !== true) return fail('health: the answer is not ok')
+      if (!settings.channels) return pass()
+      state.step = 'channels.status'
+      send(plainRequest(CHANNELS, state.step))
+      return null
     },
   }
 }

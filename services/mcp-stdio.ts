@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { mcpExpectations } from '../schemas/mcp.ts'
 import { defineService } from '../schemas/preset.ts'
 import { argv } from '../schemas/service.ts'
+import { pythonExits } from './python-exits.ts'
 
 /**
  * Without `serve` it is tried out: clients such as Claude Code start copies of their own, so what can be watched is
@@ -32,6 +33,7 @@ export const mcpStdio = defineService({
       ...common,
       command,
       stdio: 'pipes',
+      exits: pythonExits,
       probes: [
         // A start through npx fails often before it succeeds; the start budget (60 s) decides.
         { ...life, name: 'handshake', role: 'startup', every: '1s', timeout: '10s' },

@@ -106,6 +106,12 @@ const failed: NonNullable<ServiceSpecInput['exits']> = [
     class: 'failure',
     reason: 'its state database is locked by another process',
   },
+  {
+    code: 1,
+    log: 'database or disk is full|database is not open|ENOSPC',
+    class: 'failure',
+    reason: 'the disk is full, or its state database cannot be opened',
+  },
   { code: 1, log: 'Gateway failed to start: (.+)', class: 'failure', reason: '$1' },
 ]
 

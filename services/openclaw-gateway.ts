@@ -12,6 +12,7 @@ import { z } from 'zod'
 import { defineService, type PresetContext } from '../schemas/preset.ts'
 import { commonFields, type ServiceSpecInput } from '../schemas/service.ts'
 import { gatewayExits } from './openclaw-gateway-exits.ts'
+import { silentFailures } from './openclaw-gateway-logs.ts'
 
 /** The longest drain that OpenClaw itself allows: 315 s, and 10 s to clean up. */
 const DRAIN_LIMIT_MS = 325_000
@@ -71,6 +72,13 @@ function tokenRequirement({ token }: Settings) {
     : { path: at, exists: false, message: 'wins over the `token` of the service: remove one of them' }
 }
 
+const space = (
+  name: string,
+  role: 'preflight' | 'readiness',
+  path: string,
+  free: string,
+): Probes[number] => ({ kind: 'disk', name, role, path, free, every: '1m', failureThreshold: 1 })
+
 function preflights(chosen: Settings, { stateDir, configPath }: Located): Probes {
   const { program, port } = chosen
   return [
@@ -109,6 +117,22 @@ function preflights(chosen: Settings, { stateDir, configPath }: Located): Probes
       expect: 'free',
       every: '1m',
     },
+    {
+      // It would wait for 8 s, leave with code 1, and not say who has the lock.
+      kind: 'sqlite',
+      name: 'database-free',
+      role: 'preflight',
+      file: `${stateDir}/state/openclaw.sqlite`,
+      optional: true,
+      every: '15m',
+      timeout: '10s',
+      failureThreshold: 1,
+    },
+    // Without room it may start, or leave with words about its database. A state directory of its own is made by the
+    // first start, so it need not be there.
+    ...(configPath === `${stateDir}/openclaw.json`
+      ? [space('space-free', 'preflight', stateDir, '16MiB')]
+      : []),
   ]
 }
 
@@ -153,6 +177,18 @@ function health({ port, token }: Settings, { stateDir, configPath }: Located): P
       failureThreshold: 3,
     },
     {
+      // Before `ready`, since its words tell a dead token from a lost network, and `/readyz` only names the channel.
+      kind: 'ws',
+      name: 'rpc',
+      role: 'readiness',
+      port,
+      protocol: 'openclaw',
+      channels: true,
+      token: token ?? `\${json:${configPath}#gateway.auth.token}`,
+      every: '30s',
+      timeout: '5s',
+    },
+    {
       ...json,
       kind: 'http',
       name: 'ready',
@@ -166,16 +202,6 @@ function health({ port, token }: Settings, { stateDir, configPath }: Located): P
       timeout: '3s',
     },
     {
-      kind: 'ws',
-      name: 'rpc',
-      role: 'readiness',
-      port,
-      protocol: 'openclaw',
-      token: token ?? `\${json:${configPath}#gateway.auth.token}`,
-      every: '1m',
-      timeout: '5s',
-    },
-    {
       // Names the process that has locked its state, which its own log lines cannot. The gateway was not disturbed
       // by it. A lock of some seconds is a migration or a backup, so it must last for three checks.
       kind: 'sqlite',
@@ -187,38 +213,10 @@ function health({ port, token }: Settings, { stateDir, configPath }: Located): P
       timeout: '10s',
       failureThreshold: 3,
     },
+    // With a full disk it was seen to start, to say that it is ready, and to write no line about it for minutes.
+    space('space', 'readiness', stateDir, '64MiB'),
   ]
 }
-
-/**
- * The lines that are the only outside sign of a locked database or a full disk while HTTP stays green. An
- * idle gateway writes one at least once a minute (its own health round), and nothing once it is over, so the
- * failure ends two minutes after the last one. `config reload skipped` is not looked for: a file that is put
- * back as it was leaves no line that would end the warning, and the repeated config check sees the file
- * itself.
- */
-const silentFailures: Probes = [
-  {
-    kind: 'log',
-    name: 'database',
-    role: 'readiness',
-    pattern: 'failureKind=lock-contention|database is locked',
-    reason: 'another process holds a lock on its state database: whatever writes hangs',
-    clearAfter: '2m',
-    every: '10s',
-    failureThreshold: 1,
-  },
-  {
-    kind: 'log',
-    name: 'disk',
-    role: 'readiness',
-    pattern: 'database or disk is full',
-    reason: 'the disk that holds its state is full: nothing can be written',
-    clearAfter: '2m',
-    every: '10s',
-    failureThreshold: 1,
-  },
-]
 
 /**
  * Children get a declared environment only, so launchd's and systemd's markers, by which OpenClaw would think

@@ -13,9 +13,24 @@ export function describeExit({ code, signal }: Exit): string {
 // biome-ignore lint/suspicious/noControlCharactersInRegex: ESC is what is looked for.
 const ANSI = /\u001b\[[0-9;?]*[ -/]*[@-~]/g
 
+/** A line that names an error; the last line of a log seldom does, such as the version below a trace of Node. */
+const TELLING = /\b\w*(?:Error|Exception)\b|\bpanicked\b|^\s*(?:fatal|error)\b/i
+/** Longer lines are cut, so that a reason stays one line. */
+const SAID_LENGTH = 200
+
+/** The last line that names an error, after a colon; empty if none does. */
+function said(tail: string): string {
+  const line = tail
+    .split('\n')
+    .findLast((each) => TELLING.test(each))
+    ?.trim()
+  if (line === undefined) return ''
+  return `: ${line.length > SAID_LENGTH ? `${line.slice(0, SAID_LENGTH - 1)}…` : line}`
+}
+
 /**
  * Classes an exit by the first signature that matches; otherwise code 0 is success and everything else
- * failure. `logTail` is what this life wrote last (at most 64 KiB). `$1` in a reason is the group of the log
+ * failure, told with the last line of the log that names an error. `logTail` is what this life wrote last (at most 64 KiB). `$1` in a reason is the group of the log
  * pattern. An adopted process is not our child, so its exit code stays unknown: then a planned end is
  * believed by its log.
  */
@@ -37,5 +52,6 @@ export function classify(spec: ServiceSpec, exit: Exit, logTail: string): Ending
     )
     return { exit, class: signature.class, reason: `${describeExit(exit)}: ${reason}` }
   }
-  return { exit, class: exit.code === 0 ? 'success' : 'failure', reason: describeExit(exit) }
+  if (exit.code === 0) return { exit, class: 'success', reason: describeExit(exit) }
+  return { exit, class: 'failure', reason: describeExit(exit) + (exit.code === null ? '' : said(tail)) }
 }

@@ -45,8 +45,11 @@ const POINTER_BYTES = 8
 /** Takes a pid, a wait status or a siginfo_t (128 bytes). */
 const RESULT_BYTES = 128
 
+/** The first of two names counts, as with Node's own spawn: SIGABRT and not SIGIOT, SIGIO and not SIGPOLL. */
 const SIGNALS = new Map(
-  Object.entries(constants.signals).map(([name, number]) => [number, name as NodeJS.Signals]),
+  Object.entries(constants.signals)
+    .reverse()
+    .map(([name, number]) => [number, name as NodeJS.Signals]),
 )
 
 /** Opens it, null where it is not to be had. */
@@ -63,7 +66,7 @@ export function openPosixSpawn(platform: NodeJS.Platform = process.platform): Po
 type Ffi = typeof import('node:ffi')
 
 /** Node warns whoever runs the program that the module is experimental; an operator can do nothing with that. */
-function loadQuietly(): Ffi {
+export function loadQuietly(): Ffi {
   const { emitWarning } = process
   process.emitWarning = () => undefined
   try {

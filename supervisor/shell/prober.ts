@@ -187,12 +187,19 @@ function run({ service, generation, subject, probe, delayMs, options, openOne }:
   let opened: OpenProbe | null = null
   let timer: NodeJS.Timeout
   const usesSecret = hasReference(settingsOf(probe))
+  let openedWith: string | null = null
   const look = async () => {
     if (busy || stopped) return
     busy = true
     const begun = performance.now()
     let result: ProbeResult
     try {
+      const read = usesSecret ? secretsOf(probe, options.secrets) : null
+      if (read !== null && read !== openedWith) {
+        await opened?.close()
+        opened = null
+        openedWith = read
+      }
       opened ??= await openOne(service, subject, probe)
       current = new AbortController()
       result = await settle(opened, probe, current)
@@ -201,11 +208,6 @@ function run({ service, generation, subject, probe, delayMs, options, openOne }:
     }
     busy = false
     if (stopped) return void opened?.close()
-    // The secret may have been replaced meanwhile: the next check reads it anew.
-    if (result.kind === 'fail' && usesSecret) {
-      void opened?.close()
-      opened = null
-    }
     const seconds = (performance.now() - begun) / 1000
     options.ran({
       service,
@@ -266,6 +268,16 @@ async function settle(
     return { kind: 'unknown', reason: (error as Error).message }
   } finally {
     clearTimeout(timer)
+  }
+}
+
+/** The settings as they are read now; null while a secret cannot be, as in a broken file: then the last one counts. */
+function secretsOf(probe: ProbeSpec, secrets: Secrets): string | null {
+  try {
+    return JSON.stringify(secrets.resolve(settingsOf(probe)))
+  } catch (error) {
+    if (error instanceof MissingSecret) return null
+    throw error
   }
 }
 

@@ -55,6 +55,27 @@ describe('exits', () => {
     assert.equal(classify(spec, unseen, '').class, 'failure')
   })
 
+  it('tells a failure with the last line that names an error, cut to one short line', () => {
+    const spec = makeSpec('a')
+    const node =
+      'ready\nError: Could not locate the bindings file\n    at bindings (x.js:1:2)\n\nNode.js v26.1.0\n'
+    assert.equal(
+      classify(spec, code(1), node).reason,
+      'exit code 1: Error: Could not locate the bindings file',
+    )
+    assert.equal(
+      classify(spec, code(3), '  ValueError: \u001b[1mno\u001b[0m\n').reason,
+      'exit code 3: ValueError: no',
+    )
+    assert.equal(classify(spec, code(3), 'GET /errors 200\ndone\n').reason, 'exit code 3')
+    assert.equal(classify(spec, code(0), 'Error: of long ago\n').reason, 'exit code 0')
+    assert.equal(classify(spec, { code: null, signal: 'SIGKILL' }, 'Error: x\n').reason, 'killed by SIGKILL')
+    assert.equal(
+      classify(spec, code(1), `error: ${'x'.repeat(500)}`).reason.length,
+      'exit code 1: '.length + 200,
+    )
+  })
+
   it('says every exit in words', () => {
     assert.equal(describeExit(code(78)), 'exit code 78')
     assert.equal(describeExit({ code: null, signal: 'SIGSEGV' }), 'killed by SIGSEGV')

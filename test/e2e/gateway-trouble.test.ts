@@ -1,11 +1,12 @@
 /** What goes wrong around the real OpenClaw gateway. The stories run side by side: most of them only wait. */
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { mkdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe } from 'node:test'
 import type { ServiceStatus } from '../../schemas/status.ts'
-import { freePort, installBrains } from '../brains.ts'
+import { freePort, type GatewayHome, gatewayHome, installBrains } from '../brains.ts'
+import { BOT_TOKEN, startDoubles, telegram } from './gateway-doubles.ts'
 import {
   createGatewayMesh,
   createStory,
@@ -150,15 +151,30 @@ describe('trouble around the OpenClaw gateway', { concurrency: true, timeout: 90
 
     step('is blocked by its own exit 78 with the reason, and says when it is tried again', async () => {
       await symlink(await installBrains(), program)
-      await mkdir(join(own.gw.stateDir, 'state'))
-      await writeFile(join(own.gw.stateDir, 'state', 'openclaw.sqlite'), 'this is no database, '.repeat(500))
+      // No schema tells that this is no duration.
+      const agents = { defaults: { heartbeat: { every: 'banana' } } }
+      await own.gw.writeConfig({ ...own.gw.config, agents })
       await own.paios('start', 'gateway')
       const blocked = await own.untilGateway('blocked', (one) => one.state === 'blocked')
       assert.match(
         blocked.reason ?? '',
-        /^exit code 78: its state database is damaged: \S+openclaw\.sqlite; looked at again in 15 min$/,
+        /^exit code 78: its configuration is not valid: openclaw\.json:\d+ — agents\.defaults\.heartbeat\.every: .*; looked at again in 15 min$/,
       )
       assert.deepEqual([blocked.next, blocked.generation], ['paios logs gateway', 1])
+      await own.gw.writeConfig(own.gw.config)
+    })
+
+    step('is blocked by a damaged state database before it is started', async () => {
+      await mkdir(join(own.gw.stateDir, 'state'), { recursive: true })
+      const file = join(own.gw.stateDir, 'state', 'openclaw.sqlite')
+      for (const end of ['-wal', '-shm']) await rm(file + end, { force: true })
+      await writeFile(file, 'this is no database, '.repeat(500))
+      await own.paios('start', 'gateway')
+      const blocked = await own.untilGateway(
+        'blocked by the database',
+        (one) => one.state === 'blocked' && one.reason?.includes('sqlite') === true,
+      )
+      assert.match(blocked.reason ?? '', /openclaw\.sqlite: .*not a database; looked at again in \d+ s$/)
     })
 
     step('is missing when the program was there and is gone', async () => {
@@ -228,6 +244,58 @@ describe('trouble around the OpenClaw gateway', { concurrency: true, timeout: 90
       await own.untilGateway('ready', isWell)
       assert.equal((await own.paios('down')).code, 0)
       await until('supervisor and keeper are gone', () => own.mesh.processes().length === 0)
+    })
+  })
+
+  describe('a gateway whose channel and model fail', { concurrency: false }, () => {
+    const step = createStory()
+    let gw: GatewayHome
+    let own: GatewayMesh
+    let doubles: Awaited<ReturnType<typeof startDoubles>>
+    before(async () => {
+      doubles = await startDoubles()
+      gw = await gatewayHome({ config: doubles.config })
+      own = await createGatewayMesh(gw)
+      await own.declare()
+    })
+    after(async () => {
+      await own.end()
+      await gw.remove()
+      doubles.close()
+    })
+    const shows = (text: RegExp) =>
+      own.untilGateway(
+        `degraded ${text}`,
+        ({ state, reason }) => state === 'degraded' && text.test(reason ?? ''),
+        START_LIMIT_MS,
+      )
+
+    step('comes up well with a channel that is connected', async () => {
+      const { code, stdout } = await own.paios('up')
+      assert.equal(code, 0, stdout)
+      await own.untilGateway('well', isWell)
+    })
+
+    step('says that another program polls with its token while /readyz is still 200', async () => {
+      telegram.isContested = true
+      const { reason } = await shows(/another program uses the same token/)
+      assert.equal(reason, 'telegram: another program uses the same token: stop that one')
+      telegram.isContested = false
+      await own.untilGateway('well again', isWell)
+    })
+
+    step('says that the provider of its model refuses the key, and is restarted for neither', async () => {
+      const words = ['agent', '--agent', 'main', '--message', 'ping', '--json', '--timeout', '60']
+      const program = await installBrains()
+      const said = await new Promise<string>((settle) => {
+        execFile(program, words, { env: gw.env, timeout: 120_000 }, (_error, stdout) => settle(stdout))
+      })
+      assert.match(said, /HTTP 401/)
+      await shows(/a model provider refuses its key or login/)
+      const { restarts, generation } = await own.gateway()
+      assert.deepEqual([restarts, generation], [0, 1])
+      assert.ok(!(await own.told()).some((text) => text.includes(BOT_TOKEN)))
+      assert.equal((await own.paios('down')).code, 0)
     })
   })
 })

@@ -60,6 +60,11 @@ describe('MCP servers of others', { ...LIMIT, skip: installed === null && 'not t
       modern: { preset, command: sdk('reject'), call: { name: 'look', expect: 'seen' } },
       both: { preset, command: sdk(), call: { name: 'look', expect: 'seen' } },
       sqlite: { preset, command: server('mcp-server-sqlite', join(folder, 'test.db')) },
+      python: {
+        preset,
+        command: ['python3', fixture('mcp-python.py').at(-1)],
+        call: { name: 'kb_search', arguments: { text: 'mcp' }, expect: 'a protocol' },
+      },
     })
     const up = await mesh.cli(['up'])
     assert.equal(up.code, 0, up.stdout + up.stderr)
@@ -73,6 +78,7 @@ describe('MCP servers of others', { ...LIMIT, skip: installed === null && 'not t
       modern: /^running: made-with-sdk 2\.0\.0; 1 tool; look answered$/,
       both: /^running: made-with-sdk 2\.0\.0; 1 tool; look answered$/,
       sqlite: /^running: \S+ \S+; 10 tools$/,
+      python: /^running: kb-py 1\.0; 2 tools; no ping; kb_search answered$/,
     }
     for (const [name, note] of Object.entries(expected)) assert.match(notes[name] ?? '', note)
     await untilOnlyOwn(mesh)

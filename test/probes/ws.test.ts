@@ -58,7 +58,10 @@ test('ws says that the token is refused, without the token', async (t) => {
   const { port } = await gateway(t, { connect: refuse(mismatch, 1008) })
   const check = await openProbe(t, ws, { port, token: TOKEN })
   const reason = reasonOf(await check())
-  assert.equal(reason, 'connect: INVALID_REQUEST AUTH_TOKEN_MISMATCH: the gateway refuses this token')
+  assert.equal(
+    reason,
+    'connect: INVALID_REQUEST AUTH_TOKEN_MISMATCH: the gateway runs with another token: restart it, or put its own back',
+  )
 })
 
 test('ws never repeats the token that a message quotes', async (t) => {
@@ -83,6 +86,23 @@ test('ws fails when health is not ok', async (t) => {
   })
   const check = await openProbe(t, ws, { port, token: TOKEN })
   assert.equal(reasonOf(await check()), 'health: the answer is not ok')
+})
+
+test('ws asks for the channels where it is told to, and says what is wrong with them', async (t) => {
+  const account = { enabled: true, configured: true, connected: false, lastError: 'getUpdates conflict' }
+  const told = { ts: 1, channelAccounts: { telegram: [account] } }
+  const { port } = await gateway(t, {
+    'channels.status': (id, send) => send({ type: 'res', id, ok: true, payload: told }),
+  })
+  const plain = await openProbe(t, ws, { port, token: TOKEN })
+  assert.equal((await plain()).kind, 'pass')
+  const check = await openProbe(t, ws, { port, token: TOKEN, channels: true })
+  assert.equal(reasonOf(await check()), 'telegram: another program uses the same token: stop that one')
+  const well = await gateway(t)
+  assert.equal(
+    (await (await openProbe(t, ws, { port: well.port, token: TOKEN, channels: true }))()).kind,
+    'pass',
+  )
 })
 
 test('ws names the step that got no answer in time', async (t) => {

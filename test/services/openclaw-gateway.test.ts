@@ -46,6 +46,7 @@ describe('exits of the gateway, on its real last lines', () => {
     ['bind-without-auth', 78, null, 'fatal', /refuses to listen on lan without authentication$/],
     ['database-damaged', 78, null, 'fatal', /damaged: \/home\/me\/\.openclaw\/state\/openclaw\.sqlite$/],
     ['disk-full', 78, null, 'fatal', /disk is full/],
+    ['disk-full-later', 1, null, 'failure', /disk is full/],
     ['port-held', 1, null, 'failure', /port is held by pid 4635$/],
     ['database-locked-start', 1, null, 'failure', /database is locked by another process$/],
     ['node-too-old', 1, null, 'fatal', /PATH is 20\.20\.2, and it needs 24\.16\+\/26\.1\+/],
@@ -88,8 +89,20 @@ describe('lines that the preset waits for', () => {
     for (const wait of waits) assert.match(fixture('stop-sigterm'), new RegExp(wait))
   })
 
-  it('a locked database and a full disk are seen, a good start is not taken for one', () => {
-    const seenBy = { database: 'database-locked-running', disk: 'disk-full' }
+  it('a provider that refuses its key is seen until a turn has ended well', () => {
+    const found = probe(gateway(), 'provider')
+    assert.ok(found.kind === 'log' && found.pattern && found.clearPattern)
+    assert.match(fixture('provider-answers'), new RegExp(found.clearPattern))
+    assert.doesNotMatch(fixture('provider-answers'), new RegExp(found.pattern))
+    assert.doesNotMatch(fixture('provider-refuses'), new RegExp(found.clearPattern))
+  })
+
+  it('a locked database, a full disk and a dead key are seen, a good start is not taken for one', () => {
+    const seenBy = {
+      database: 'database-locked-running',
+      disk: 'disk-full',
+      provider: 'provider-refuses',
+    }
     for (const [name, log] of Object.entries(seenBy)) {
       const found = probe(gateway(), name)
       assert.ok(found.kind === 'log' && found.pattern)
@@ -165,8 +178,19 @@ describe('the spec of the gateway', () => {
     assert.deepEqual([spec.kind, spec.command], ['external', null])
     assert.deepEqual(
       spec.probes.map((one) => `${one.role} ${one.name}`),
-      ['liveness live', 'readiness ready', 'readiness rpc', 'readiness database-lock'],
+      ['liveness live', 'readiness rpc', 'readiness ready', 'readiness database-lock', 'readiness space'],
     )
+  })
+
+  it('looks for room and a free database before a start, and not for room where there is no folder yet', () => {
+    const names = (settings: object) =>
+      gateway({ ...settings })
+        .probes.filter(({ role }) => role === 'preflight')
+        .map(({ name }) => name)
+    const all = ['config', 'port-free', 'lock-free', 'database-free', 'space-free']
+    assert.deepEqual(names({}), all)
+    assert.deepEqual(names({ stateDir: '~/other' }), all)
+    assert.deepEqual(names({ stateDir: '~/other', configPath: '/etc/claw.json' }), all.slice(0, -1))
   })
 
   it('refuses paths that would break a reference', () => {

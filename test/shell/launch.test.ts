@@ -63,6 +63,11 @@ function contract(name: string, posix: PosixSpawn | null) {
       assert.deepEqual(await ended, { code: null, signal: 'SIGKILL', output: '' })
     })
 
+    it('tells a signal that has two names by the one that everybody uses', async () => {
+      const { signal } = await run(['/bin/sh', '-c', 'kill -ABRT $$'])
+      assert.equal(signal, 'SIGABRT')
+    })
+
     it('leaves no zombie', async () => {
       const { pid, ended } = start(['/bin/true'])
       await ended

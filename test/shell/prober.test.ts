@@ -51,26 +51,41 @@ function open(t: TestContext, probe: object, tell: Tell = () => undefined) {
   return { prober, subject }
 }
 
-it('a check that failed reads its secret anew, so that a replaced one is no trouble', async (t) => {
-  const outcomes: ProbeOutcome['kind'][] = []
-  const { promise: passed, resolve } = Promise.withResolvers<void>()
-  const command = ['/bin/sh', '-c', 'test "$TOKEN" = the-new-one']
-  // The settings of the probe itself hold the reference.
-  const folder = mkdtempSync(join(tmpdir(), 'prober-'))
-  t.after(() => rmSync(folder, { recursive: true }))
-  const secret = join(folder, 'secret')
-  writeFileSync(secret, 'the-old-one')
-  const env = { TOKEN: `\${file:${secret}}` }
-  const { prober } = open(t, { kind: 'exec', role: 'readiness', command, env, every: '20ms' }, (_, event) => {
-    if (event.kind !== 'probe-reported') return
-    outcomes.push(event.outcome.kind)
-    if (outcomes.length === 1) writeFileSync(secret, 'the-new-one')
-    if (event.outcome.kind === 'pass') resolve()
+for (const [from, to] of [
+  ['fail', 'pass'],
+  ['pass', 'fail'],
+] as const) {
+  it(`a secret that is replaced counts from the next check on, after a ${from} too`, async (t) => {
+    const outcomes: ProbeOutcome['kind'][] = []
+    const { promise: changed, resolve } = Promise.withResolvers<void>()
+    const [old, next] = ['the-old-one', 'the-new-one']
+    const command = ['/bin/sh', '-c', `test "$TOKEN" = ${to === 'pass' ? next : old}`]
+    // The settings of the probe itself hold the reference.
+    const folder = mkdtempSync(join(tmpdir(), 'prober-'))
+    t.after(() => rmSync(folder, { recursive: true }))
+    const secret = join(folder, 'secret')
+    writeFileSync(secret, old)
+    const env = { TOKEN: `\${file:${secret}}` }
+    const { prober } = open(
+      t,
+      { kind: 'exec', role: 'readiness', command, env, every: '20ms' },
+      (_, event) => {
+        if (event.kind !== 'probe-reported') return
+        outcomes.push(event.outcome.kind)
+        if (outcomes.length === 1) writeFileSync(secret, next)
+        // Without its secret a check uses the last one.
+        if (outcomes.length > 1 && event.outcome.kind === to) {
+          if (outcomes.length > 3) resolve()
+          else rmSync(secret, { force: true })
+        }
+      },
+    )
+    prober.open('a', 1, ['readiness'], false)
+    await changed
+    assert.equal(outcomes[0], from)
+    assert.equal(outcomes.includes('unknown'), false)
   })
-  prober.open('a', 1, ['readiness'], false)
-  await passed
-  assert.equal(outcomes[0], 'fail')
-})
+}
 
 it('a secret that a program says is struck out of notes, reasons and steps', async (t) => {
   const server = fileURLToPath(new URL('../fixtures/mcp-hostile.mjs', import.meta.url))
