@@ -1,8 +1,9 @@
 /** What a service writes into its log: a pattern that must not, or must, appear, and silence. */
-import { type FileHandle, open, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { StringDecoder } from 'node:string_decoder'
 import { stripVTControlCharacters } from 'node:util'
 import { excerpt } from './excerpt.ts'
+import { readLayout, streamLog } from './log-stream.ts'
 import {
   defineProbe,
   fail,
@@ -14,7 +15,6 @@ import {
   unknown,
 } from './probe.ts'
 
-const CHUNK_BYTES = 64 * 1024
 /** What one check reads at most; the next one goes on from there. */
 const CHECK_BYTES = 8 * 1024 ** 2
 /** Longer lines are cut before they are matched. */
@@ -22,7 +22,7 @@ const LINE_LENGTH = 4096
 
 const seconds = (ms: number) => `${Math.round(ms / 1000)} s`
 
-/** Hands over each complete line appended since the last call; survives truncation and a new file. */
+/** Hands over each complete line appended since the last call; survives rotation, truncation and a new file. */
 function createTail(target: ProbeTarget) {
   let generation = target.generation
   let position = target.logOffset
@@ -42,20 +42,6 @@ function createTail(target: ProbeTarget) {
     for (const line of lines) onLine(stripVTControlCharacters(line.slice(0, LINE_LENGTH)).trimEnd())
   }
 
-  const readFrom = async (file: FileHandle, onLine: (line: string) => void) => {
-    const found = await file.stat()
-    if ((inode !== null && found.ino !== inode) || found.size < position) startAt(0)
-    inode = found.ino
-    const until = Math.min(found.size, position + CHECK_BYTES)
-    const buffer = Buffer.allocUnsafe(CHUNK_BYTES)
-    while (position < until) {
-      const { bytesRead } = await file.read(buffer, 0, Math.min(CHUNK_BYTES, until - position), position)
-      if (bytesRead === 0) break
-      position += bytesRead
-      take(buffer.subarray(0, bytesRead), onLine)
-    }
-  }
-
   return {
     /** True if another generation writes since the last call: what was seen before counts no more. */
     isRenewed(): boolean {
@@ -66,11 +52,16 @@ function createTail(target: ProbeTarget) {
       return true
     },
     async read(path: string, onLine: (line: string) => void): Promise<void> {
-      const file = await open(path, 'r')
-      try {
-        await readFrom(file, onLine)
-      } finally {
-        await file.close()
+      const { ino } = await stat(path)
+      if (inode !== null && ino !== inode) startAt((await readLayout(path)).base)
+      inode = ino
+      const until = position + CHECK_BYTES
+      for await (const { position: from, bytes } of streamLog(path, position)) {
+        // Somebody has cut the file short, or what came next is deleted by now.
+        if (from !== position) startAt(from)
+        position = from + bytes.length
+        take(bytes, onLine)
+        if (position >= until) break
       }
     },
   }

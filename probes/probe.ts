@@ -81,7 +81,7 @@ export type ProbeTarget = {
   readonly startedAtMs: number | null
   /** The service's current log file, null if it has none. */
   readonly logPath: string | null
-  /** Where this generation's output begins in the log file, in bytes. */
+  /** Where this generation's output begins in the log: a position of its stream (log-stream.ts). */
   readonly logOffset: number
   /** The file that the service touches to tell that it works; it is there from the first beat on. */
   readonly heartbeatPath: string

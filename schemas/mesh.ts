@@ -3,6 +3,7 @@
  * built from the register of presets: each option is the preset's own settings beside the common fields.
  */
 import { z } from 'zod'
+import { defaultLogs } from './logs.ts'
 import type { PresetContext } from './preset.ts'
 import { argv, commonFields, need, type ServiceSpecInput, serviceName } from './service.ts'
 import { duration } from './units.ts'
@@ -77,7 +78,13 @@ export function meshDocument(presets: PresetRegister) {
   return z.strictObject({
     version: z.literal(1),
     host: z.strictObject({ profile: z.enum(['always_on', 'laptop']).default('always_on') }).prefault({}),
-    defaults: z.strictObject({ timezone: timezone.optional(), env: env.default({}) }).prefault({}),
+    defaults: z
+      .strictObject({
+        timezone: timezone.optional(),
+        env: env.default({}),
+        logs: defaultLogs.default({}),
+      })
+      .prefault({}),
     services: z.record(serviceName, service as z.ZodType<ServiceEntry>).default({}),
     groups: z.record(serviceName, group).default({}),
     metrics: metrics.prefault({}),

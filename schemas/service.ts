@@ -6,6 +6,7 @@
 import { z } from 'zod'
 import { probeKinds } from '../probes/index.ts'
 import type { Shape } from '../probes/probe.ts'
+import { serviceLogs } from './logs.ts'
 import { duration, pattern, schemas } from './units.ts'
 
 /** Ids of services and groups; they are metric labels and folder names. */
@@ -105,6 +106,8 @@ export const commonFields = {
   probes: z.array(probeSpec).optional(),
   stop: z.array(stopStep).optional(),
   startTimeout: duration.optional(),
+  /** No part of the spec: how its log file is kept does not change the process. */
+  logs: serviceLogs.optional(),
 } as const
 
 /**

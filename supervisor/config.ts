@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto'
 import type { AnyPreset, MeshDocument, PresetRegister } from '../schemas/mesh.ts'
 import { DEFAULT_PRESET, meshDocument } from '../schemas/mesh.ts'
 import { commonFields, type ServiceSpec, serviceSpec } from '../schemas/service.ts'
+import { LOG_DEFAULTS, type LogsPolicy } from './core/log-policy.ts'
 import { MAX_DOCUMENT_BYTES } from './document/file.ts'
 import { type Finding, findings, type Path, type Problem } from './document/problem.ts'
 import {
@@ -32,6 +33,7 @@ export type MeshConfig = {
   readonly alerts: MeshDocument['alerts']
   readonly deadman: MeshDocument['deadman']
   readonly defaults: MeshDocument['defaults']
+  readonly logs: LogsPolicy
   /** SHA-256 of the document's bytes, hexadecimal. */
   readonly hash: string
   /** Doubts that do not make the document invalid. */
@@ -79,6 +81,7 @@ export function parseMesh(document: Uint8Array | string, options: MeshOptions): 
       alerts: mesh.alerts,
       deadman: mesh.deadman,
       defaults: mesh.defaults,
+      logs: logsPolicy(mesh),
       hash,
       warnings: sorted(checkDoubts(specs).map(source.locate)),
     },
@@ -122,7 +125,7 @@ function makeSpec(
   const settings = Object.fromEntries(Object.entries(entry).filter(([key]) => isSetting(key)))
   // The spec's own schema parses durations, so it gets the common fields as they were written.
   const common = Object.fromEntries(
-    Object.entries(raw).filter(([key]) => Object.hasOwn(commonFields, key) && !isSetting(key)),
+    Object.entries(raw).filter(([key]) => isSpecField(key) && !isSetting(key)),
   )
   let made: ReturnType<AnyPreset['spec']>
   try {
@@ -145,6 +148,22 @@ function makeSpec(
   if (wrong.length > 0) return { problems: wrong }
   return { spec: atHome(serviceSpec.parse(input), options.home) }
 }
+
+/** How log files are kept is no part of a spec, so that changing it restarts nothing. */
+const isSpecField = (key: string) => Object.hasOwn(commonFields, key) && key !== 'logs'
+
+/** How each log is kept: the service's own settings over the defaults of the document, and those over ours. */
+function logsPolicy(mesh: MeshDocument): LogsPolicy {
+  const { total = LOG_DEFAULTS.total, ...common } = mesh.defaults.logs
+  const defaults = { ...LOG_DEFAULTS.defaults, ...written(common) }
+  const own = Object.entries(mesh.services).flatMap(([name, { logs }]) =>
+    logs ? [[name, { ...defaults, ...written(logs) }] as const] : [],
+  )
+  return { defaults, services: Object.fromEntries(own), total }
+}
+
+const written = (settings: object) =>
+  Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined))
 
 /** The settings of probes that hold a path or an argv. */
 const PATH_KEYS: ReadonlySet<string> = new Set(['path', 'file', 'folder', 'cwd', 'command', 'version'])

@@ -21,7 +21,9 @@ export type Declared = {
   readonly key: string
   readonly specs: readonly { readonly spec: ServiceSpec; readonly hash: string }[]
   readonly groups: readonly Group[]
-  readonly mesh: Pick<MeshConfig, 'specs' | 'groups' | 'metrics' | 'alerts' | 'deadman' | 'hash'>
+  /** A document that an older version has kept may lack `logs`. */
+  readonly mesh: Pick<MeshConfig, 'specs' | 'groups' | 'metrics' | 'alerts' | 'deadman' | 'hash'> &
+    Partial<Pick<MeshConfig, 'logs'>>
   readonly warnings: string[]
   readonly problem: string | null
 }

@@ -13,8 +13,9 @@ const DEFAULT_COUNT = 100
 export const command: Command = {
   usage: 'logs NAME [-f] [-n COUNT] [--since WHEN]',
   about:
-    "Shows the end of a service's log, as the service wrote it; `supervisor` is the supervisor's own. Works without\n" +
-    'a supervisor. --since goes by the times that the lines themselves begin with, and says so where they have none.',
+    "Shows the end of a service's log, as the service wrote it; `supervisor` is the supervisor's own. Works\n" +
+    'without a supervisor, and goes back into what was rotated. --since goes by the times that the lines begin\n' +
+    'with; where they have none, by when the supervisor saw the file grow (some seconds too much may be shown).',
   flags: {
     follow: { short: 'f', value: null, help: 'go on until Ctrl-C, through rotations' },
     count: { short: 'n', value: 'COUNT', help: `at most the last COUNT lines (${DEFAULT_COUNT})` },
@@ -39,18 +40,22 @@ async function run(invocation: Invocation): Promise<number> {
   const from = since === null ? null : await sinceMs(since, Date.now())
   const end = await readLogEnd(path, countOf(invocation, DEFAULT_COUNT), from)
   if (end === null) throw await noLog(home, name)
-  if (!end.dated && end.lines.length > 0) {
+  if (end.by === 'nothing' && end.lines.length > 0) {
     err(
-      `paios: the lines of ${name} bear no times that --since could go by: these are the last ${end.lines.length}\n`,
+      `paios: nothing tells when the lines of ${name} were written: these are the last ${end.lines.length}\n`,
     )
   }
-  for (const line of end.lines) out(json ? `${JSON.stringify({ service: name, line })}\n` : `${line}\n`)
-  if (!invocation.has('follow')) return 0
+  const isFollowing = invocation.has('follow')
+  // A line that is not ended yet is shown once, in whole.
+  const isOpen = isFollowing && end.lines.length > 0 && end.openBytes > 0
+  for (const line of isOpen ? end.lines.slice(0, -1) : end.lines)
+    out(json ? `${JSON.stringify({ service: name, line })}\n` : `${line}\n`)
+  if (!isFollowing) return 0
   const stop = new AbortController()
   process.once('SIGINT', () => stop.abort())
   await followLog(
     path,
-    end.endBytes,
+    isOpen ? end.end - end.openBytes : end.end,
     json ? jsonLines(name, out) : (bytes) => process.stdout.write(bytes),
     stop.signal,
   )

@@ -25,6 +25,10 @@ export type Descendants = {
   scan(living: ReadonlyMap<string, Process>): void
   /** Pids of the service's tree now, its own process first; empty if it is gone. */
   tree(service: string, process: Process): number[]
+  /** The proven tree with whatever is known of each member; empty if nothing of it lives. */
+  members(service: string, process: Process): readonly Entry[]
+  /** Remembers these as the tree of a service, as an earlier supervisor has recorded them. */
+  recall(service: string, tree: readonly { readonly pid: number; readonly start: string }[]): void
   /** Signals the whole proven tree. */
   signalTree(service: string, process: Process, signal: NodeJS.Signals): void
   /**
@@ -87,6 +91,8 @@ export function openDescendants(
         ...entries.map((member) => member.pid).filter((pid) => pid !== process.identity.pid),
       ]
     },
+    members: (service, process) => members(service, process, table.list()),
+    recall: (service, tree) => void memory.set(service, new Map(tree.map(({ pid, start }) => [pid, start]))),
     signalTree(service, process, signal) {
       for (const entry of members(service, process, table.list())) sendSignal(entry.pid, signal)
     },

@@ -21,6 +21,7 @@ const LOUD = new Set([
   'warning',
   'start-failed',
   'spawn-failed',
+  'log-not-rotated',
 ])
 
 /** Writes a journal event to the log and counts what is to be counted. */

@@ -12,6 +12,7 @@ import { errnoOf, PaiosError } from '../errors.ts'
 import { openBacklog, redactedJson, type Writes } from './backlog.ts'
 import { type EventQuery, readEvents, readWhy, withNewer } from './history.ts'
 import { openSpool } from './spool.ts'
+import type { Intent } from './standstill.ts'
 
 /** Events are kept at least this long. */
 const KEEP_MS = 90 * 86_400_000
@@ -40,6 +41,13 @@ export type Journal = {
   lastDocument(): { hash: string; mesh: string } | null
   /** Keeps a document as the last valid one; never throws for the world's faults, like `save`. */
   keepDocument(hash: string, mesh: string): void
+  /**
+   * Records what is about to be done to a service and must be undone if this supervisor dies meanwhile, null once
+   * it is over. Committed on return; false if that cannot be.
+   */
+  keepIntent(service: string, intent: Intent | null): boolean
+  /** The intents of an earlier supervisor that were not over, by service. */
+  intents(): [service: string, intent: Intent][]
   /** Why the database cannot be written, null if it can. */
   problem(): string | null
   /**
@@ -74,11 +82,14 @@ export function openJournal(path: string, spoolPath: string, redact: (text: stri
   const knownSpecs = new Set<string>()
   let problem: string | null = null
   let unkept: { hash: string; mesh: string } | null = null
+  const over = new Set<string>()
   const attempt = (work: () => void): boolean => {
     try {
       backlog.empty((writes) => write([writes], new Set()))
       if (unkept !== null) keepDocument(database, unkept.hash, unkept.mesh)
       unkept = null
+      for (const service of over) writeIntent(database, service, null)
+      over.clear()
       work()
       if (problem !== null) database.pragma(`busy_timeout = ${BUSY_MS}`)
       problem = null
@@ -109,6 +120,12 @@ export function openJournal(path: string, spoolPath: string, redact: (text: stri
       unkept = { hash, mesh }
       attempt(nothing)
     },
+    keepIntent(service, intent) {
+      if (intent === null) over.add(service)
+      else over.delete(service)
+      return problem === null && attempt(() => intent && writeIntent(database, service, intent))
+    },
+    intents: () => reading(path, () => readIntents(database)),
     problem: () => problem,
     recheck() {
       if (problem !== null) attempt(nothing)
@@ -169,6 +186,20 @@ function keepDocument(database: Database.Database, hash: string, mesh: string): 
     database.prepare('INSERT INTO meta VALUES (?, ?)').run(`document:${hash}`, mesh)
   })
   keep.immediate()
+}
+
+function writeIntent(database: Database.Database, service: string, intent: Intent | null): void {
+  const key = `intent:${service}`
+  if (intent === null) database.prepare('DELETE FROM meta WHERE key = ?').run(key)
+  else database.prepare('INSERT OR REPLACE INTO meta VALUES (?, ?)').run(key, JSON.stringify(intent))
+}
+
+function readIntents(database: Database.Database): [string, Intent][] {
+  const rows = database.prepare("SELECT key, value FROM meta WHERE key LIKE 'intent:%'").all()
+  return (rows as { key: string; value: string }[]).map(({ key, value }) => [
+    key.slice('intent:'.length),
+    JSON.parse(value) as Intent,
+  ])
 }
 
 function readDocument(database: Database.Database): { hash: string; mesh: string } | null {

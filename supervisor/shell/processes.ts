@@ -13,10 +13,11 @@ import { declaredEnvironment, resolveProgram } from './environment.ts'
 import { openLauncher } from './launch.ts'
 import { logPathOf, openLog, readTail, watchForLine } from './log-file.ts'
 import { openPipes, type Pipes } from './pipes.ts'
-import { MARKER, type ProcessTable } from './process-table.ts'
+import { type Entry, MARKER, type ProcessTable } from './process-table.ts'
 import { identify } from './proof.ts'
 import { expandHome, MissingSecret, type Secrets } from './secrets.ts'
 import { isPermanent, spawnReason } from './spawn-failure.ts'
+import type { Intent, Tree } from './standstill.ts'
 
 /** Once an adopted process was signalled its end is looked for this often. */
 const ENDING_POLL_MS = 10
@@ -218,6 +219,18 @@ export function openProcesses({ table, secrets, logs, beats, tell, needsTail }: 
       const swept = (left: string[]) => tell(service, { kind: 'swept', generation, left })
       if (!sweeping) return swept([])
       sweeping.then(swept, (error: Error) => swept([`what could not be looked for: ${error.message}`]))
+    },
+    /** A life and its tree, each member proven at this very moment; null if its process is not. */
+    proven(service: string): Tree | null {
+      const process = live.get(service)?.process
+      if (!process || !isProven(service, process)) return null
+      return { process, members: descendants.members(service, process) }
+    },
+    /** The proven tree of a life that an earlier supervisor has recorded, given what it knew of it. */
+    recall(service: string, { process, stops }: Intent): readonly Entry[] {
+      descendants.recall(service, stops)
+      // Its process may have ended meanwhile: its group alone proves nothing then.
+      return descendants.members(service, { ...process, adopted: true })
     },
     tree: (service: string): number[] => {
       const entry = live.get(service)

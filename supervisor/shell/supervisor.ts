@@ -24,6 +24,7 @@ import { type Home, runbookPath } from './home.ts'
 import type { Journal, Left } from './journal.ts'
 import { openKnown } from './known.ts'
 import { logPathOf } from './log-file.ts'
+import { openLogKeeping } from './log-keeping.ts'
 import type { Logger } from './logger.ts'
 import type { Metrics } from './metrics.ts'
 import { openProbePrograms } from './probe-programs.ts'
@@ -31,6 +32,7 @@ import { openProber, type ProbeRun } from './prober.ts'
 import type { ProcessTable } from './process-table.ts'
 import { openProcesses, type Tell } from './processes.ts'
 import { findRun, identify } from './proof.ts'
+import { openRequests } from './requests.ts'
 import type { Secrets } from './secrets.ts'
 import type { Subject } from './target.ts'
 import { createTimers } from './timers.ts'
@@ -105,6 +107,21 @@ export function createSupervisor(options: SupervisorOptions) {
       ),
   })
   const requests = openRequests()
+  const keeping = openLogKeeping({
+    logs: home.logs,
+    table,
+    journal,
+    logger,
+    names: () => [...mesh.children.values()].filter(({ spec }) => spec.command).map(({ name }) => name),
+    stateOf: (service) => {
+      const child = mesh.children.get(service)
+      return child ? { kind: child.state.kind, hasLeftovers: child.leftovers.length > 0 } : null
+    },
+    treeOf: processes.proven,
+    recall: processes.recall,
+    note: (service, event, text) => tell(service, { kind: 'noted', event, text }),
+  })
+  const mended = keeping.mend()
 
   const show = (child: Child): Status['services'][number] =>
     showService(child, mesh.children, {
@@ -167,6 +184,7 @@ export function createSupervisor(options: SupervisorOptions) {
     },
     forget: ({ service }) => {
       processes.forget(service)
+      keeping.forget(service)
       measure((to) => to.forget(service))
     },
     'record-wanted': () => {
@@ -201,6 +219,7 @@ export function createSupervisor(options: SupervisorOptions) {
     clock.tick()
     options.beat()
     processes.look()
+    keeping.look()
     lastTickWall = Date.now()
     journal.recheck()
     tellJournal()
@@ -216,6 +235,8 @@ export function createSupervisor(options: SupervisorOptions) {
      * Handles everything in the mailbox now, for the start: what is adopted in it is looked at with its tree.
      */
     drain(): void {
+      for (const { service, text } of mended.splice(0))
+        tell(service, { kind: 'noted', event: 'log-mended', text })
       driver.drain()
       // It may end before the first regular scan, and only its tree tells what it leaves.
       if (left.rows.length > 0) processes.scan()
@@ -238,6 +259,7 @@ export function createSupervisor(options: SupervisorOptions) {
     },
     accept: openAcceptance(known, tell, (service) => prober.again(service, 'readiness')),
     alerts,
+    keeping,
     liveCount: () => [...mesh.children.values()].filter(hasProcess).length,
     takeMetrics(loaded: Metrics): void {
       metrics = loaded
@@ -259,6 +281,7 @@ export function createSupervisor(options: SupervisorOptions) {
       prober.closeAll()
       processes.close()
       alerts.close()
+      keeping.close()
     },
   }
 }
@@ -267,25 +290,4 @@ export function createSupervisor(options: SupervisorOptions) {
 function seed(): [number, number, number, number] {
   const bytes = randomBytes(16)
   return [bytes.readUInt32LE(0) | 1, bytes.readUInt32LE(4), bytes.readUInt32LE(8), bytes.readUInt32LE(12)]
-}
-
-/** Commands that wait for the core's answer. */
-function openRequests() {
-  const waiting = new Map<number, { resolve(value: Accepted): void; reject(error: Error): void }>()
-  let next = 1
-  const take = (request: number) => {
-    const found = waiting.get(request)
-    waiting.delete(request)
-    return found
-  }
-  return {
-    open: (ask: (request: number) => void) =>
-      new Promise<Accepted>((resolve, reject) => {
-        const request = next++
-        waiting.set(request, { resolve, reject })
-        ask(request)
-      }),
-    answer: (request: number, accepted: Accepted) => take(request)?.resolve(accepted),
-    refuse: (request: number, error: Error) => take(request)?.reject(error),
-  }
 }

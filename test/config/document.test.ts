@@ -7,6 +7,7 @@ import { parse as parseYaml } from 'yaml'
 import { meshJsonSchema } from '../../schemas/mesh.ts'
 import { commonFields } from '../../schemas/service.ts'
 import { parseMesh } from '../../supervisor/config.ts'
+import { LOG_DEFAULTS } from '../../supervisor/core/log-policy.ts'
 import { documentError } from '../../supervisor/document/problem.ts'
 import { specHash } from '../../supervisor/spec-hash.ts'
 import { meshOf, parse, presets, problemsOf } from './sample-presets.ts'
@@ -70,8 +71,37 @@ services:
     assert.deepEqual(mesh.groups, [])
     assert.deepEqual(mesh.host, { profile: 'always_on' })
     assert.deepEqual(mesh.metrics, { port: 18_780, enabled: true })
-    assert.deepEqual(mesh.defaults, { env: {} })
+    assert.deepEqual(mesh.defaults, { env: {}, logs: {} })
+    assert.deepEqual(mesh.logs, LOG_DEFAULTS)
     assert.deepEqual(mesh.warnings, [])
+  })
+
+  it('says how logs are kept: a service over the defaults, which is no part of its spec', () => {
+    const text = `version: 1
+defaults: { logs: { size: 1MiB, keep: 9, total: 2GiB } }
+services:
+  a: { command: [x], logs: { age: 2d, keep: 3, rotate: copytruncate } }
+  b: { command: [x] }
+`
+    const { logs, specs } = meshOf(text)
+    const defaults = { size: 1024 ** 2, age: LOG_DEFAULTS.defaults.age, keep: 9, rotate: 'stop' }
+    assert.deepEqual(logs, {
+      defaults,
+      services: { a: { ...defaults, age: 2 * 86_400_000, keep: 3, rotate: 'copytruncate' } },
+      total: 2 * 1024 ** 3,
+    })
+    const bare = meshOf(text.replace(/, logs: .* }/, ' }'))
+    assert.equal(specHash(specs[0]!), specHash(bare.specs[0]!))
+    assert.deepEqual(
+      problemsOf(
+        'version: 1\nservices: { a: { command: [x], logs: { size: 1KiB, keep: 0, total: 1GiB } } }\n',
+      ),
+      [
+        'paios.yaml:2:46 services.a.logs.size: must be between 64KiB and 1GiB',
+        'paios.yaml:2:58 services.a.logs.keep: must be at least 1',
+        'paios.yaml:2:61 services.a.logs.total: unknown key `total`',
+      ],
+    )
   })
 
   it('is named by the hash of its bytes, a byte order mark included', () => {

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
 import { appendFile, rename, truncate, utimes, writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { gzipSync } from 'node:zlib'
 import { log } from '../../probes/log.ts'
+import { archiveName } from '../../probes/log-stream.ts'
 import { createTarget, openProbe, reasonOf, temporaryFolder } from './target.ts'
 
 async function logFile(t: TestContext, text: string) {
@@ -86,6 +89,22 @@ test('log survives truncation and a new file of the same name', async (t) => {
   assert.equal((await check()).kind, 'fail')
   await rename(path, `${path}.1`)
   await writeFile(path, 'everything is ok again\n')
+  assert.equal((await check()).kind, 'pass')
+})
+
+test('log misses no line of what was rotated between two checks, compressed or not', async (t) => {
+  const { path, target } = await logFile(t, 'a first line\n')
+  const check = await openProbe(t, log, { pattern: 'panic', clearPattern: 'ok' }, target)
+  assert.equal((await check()).kind, 'pass')
+  await writeFile(
+    `${dirname(path)}/${archiveName(Date.now(), 0, 19, 'log.gz')}`,
+    gzipSync('a first line\npanic\n'),
+  )
+  await writeFile(`${dirname(path)}/${archiveName(Date.now(), 19, 23, 'log')}`, 'half')
+  await truncate(path)
+  await appendFile(path, ' a line\n')
+  assert.equal(reasonOf(await check()), 'panic')
+  await appendFile(path, 'ok\n')
   assert.equal((await check()).kind, 'pass')
 })
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { after, describe, it } from 'node:test'
 import type { ServiceSpec } from '../../schemas/service.ts'
 import { serviceSpec } from '../../schemas/service.ts'
@@ -106,5 +107,17 @@ describe('what a program resolves to', () => {
     const tool = place('work/tool', 0o755)
     const resolved = resolveProgram(specOf('./tool', { cwd: dirname(tool) }), '/usr/bin')
     assert.deepEqual(resolved, { kind: 'found', path: tool })
+  })
+})
+
+describe('a user without a name', () => {
+  const skip = process.getuid?.() === 0 ? false : 'NOT RUN: only root becomes another user'
+
+  it('goes by its number, as the free users of containers do', { skip }, () => {
+    const module = resolve(import.meta.dirname, '../../supervisor/shell/environment.ts')
+    const text = `import { declaredEnvironment } from '${module}'; process.setuid(61999)
+      delete process.env.USER; console.log(declaredEnvironment({}, {}).USER)`
+    const seen = execFileSync(process.execPath, ['--input-type=module', '-e', text], { encoding: 'utf8' })
+    assert.equal(seen, '61999\n')
   })
 })

@@ -9,6 +9,7 @@ import type { Child } from '../../supervisor/core/state.ts'
 import type { Writes } from '../../supervisor/shell/backlog.ts'
 import type { EventQuery } from '../../supervisor/shell/history.ts'
 import { type Journal, openJournal } from '../../supervisor/shell/journal.ts'
+import type { Intent } from '../../supervisor/shell/standstill.ts'
 import { Stage } from '../core/stage.ts'
 import { makeSpec } from '../sim/mesh.ts'
 
@@ -213,6 +214,37 @@ describe('the journal', { timeout: 30_000 }, () => {
   })
 })
 
+const intentOf = (run: string): Intent => {
+  const identity = { boot: 'b', pid: 7, start: '9' }
+  const process = { identity, run, startedAt: 0, startedWall: 0, logOffset: 0, adopted: false }
+  return { process, stops: [{ pid: 7, start: '9' }], still: [] }
+}
+
+describe('an intent in the journal', () => {
+  it('is there for the next supervisor, after a kill, until it is over', (t) => {
+    const files = place(t)
+    const journal = files.open()
+    assert.equal(journal.keepIntent('a', intentOf('old')), true)
+    assert.equal(journal.keepIntent('a', intentOf('new')), true)
+    assert.equal(journal.keepIntent('b', intentOf('b')), true)
+    assert.equal(journal.keepIntent('b', null), true)
+    assert.deepEqual(files.open().intents(), [['a', intentOf('new')]])
+  })
+
+  it('that could not be ended while the database was locked ends as soon as it can be written', (t) => {
+    const files = place(t)
+    const journal = files.open()
+    journal.keepIntent('a', intentOf('a'))
+    const stranger = files.raw()
+    stranger.exec('BEGIN IMMEDIATE')
+    journal.save([writes({ records: [record(1, 'a')] })])
+    assert.equal(journal.keepIntent('a', null), false)
+    stranger.exec('ROLLBACK')
+    journal.recheck()
+    assert.deepEqual(files.open().intents(), [])
+  })
+})
+
 describe('a journal that cannot be written', { timeout: 30_000 }, () => {
   it('goes to the spool, is part of every answer, and enters the database later', (t) => {
     const files = place(t)
@@ -227,6 +259,7 @@ describe('a journal that cannot be written', { timeout: 30_000 }, () => {
     )
     journal.save([writes({ at: 3, gone: ['b'], records: [record(3, 'b', 2)], wanted: 'down' })])
     journal.keepDocument('hash', '{}')
+    assert.equal(journal.keepIntent('a', intentOf('a')), false, 'so nothing is stopped')
     const check = (one: Journal) => {
       const left = one.left()
       assert.deepEqual(names(left), ['a'])

@@ -13,7 +13,10 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
+import { gzipSync } from 'node:zlib'
+import { archiveName } from '../../probes/log-stream.ts'
 import { logPathOf, openLog, readTail, TAIL_BYTES, watchForLine } from '../../supervisor/shell/log-file.ts'
+import { readMarks } from '../../supervisor/shell/log-index.ts'
 
 function folderOf(t: TestContext): string {
   const folder = mkdtempSync('/tmp/pf-')
@@ -54,6 +57,10 @@ describe('opening a log', { timeout: 20_000 }, () => {
     const path = logPathOf(logs, 'kb')
     assert.equal(path, join(logs, 'kb', 'current.log'))
     assert.equal(first.offset, 0)
+    assert.deepEqual(
+      readMarks(path).map(({ position }) => position),
+      [0],
+    )
     writeSync(first.fd, 'one\n')
     closeSync(first.fd)
     assert.equal(statSync(path).mode & 0o777, 0o600)
@@ -64,6 +71,16 @@ describe('opening a log', { timeout: 20_000 }, () => {
     writeSync(second.fd, 'two\n')
     closeSync(second.fd)
     assert.equal(readFileSync(path, 'utf8'), 'two\n')
+  })
+
+  it('counts from the first byte of the stream on, also what was rotated', (t) => {
+    const logs = folderOf(t)
+    closeSync(openLog(logs, 'kb').fd)
+    writeFileSync(logPathOf(logs, 'kb'), 'four')
+    writeFileSync(join(logs, 'kb', archiveName(Date.now(), 100, 200, 'gone')), '')
+    const { fd, offset } = openLog(logs, 'kb')
+    closeSync(fd)
+    assert.equal(offset, 204)
   })
 
   it('makes the folder again if somebody has removed it', (t) => {
@@ -88,6 +105,20 @@ describe('the tail of a log', { timeout: 20_000 }, () => {
     const tail = readTail(path, 0)
     assert.equal(tail.length, TAIL_BYTES)
     assert.ok(tail.endsWith('xEND'))
+  })
+
+  it('goes back into what was rotated since the offset, and into a compressed archive that is small', (t) => {
+    const path = logOf(t, 'third\n')
+    const archive = (start: number, end: number, form: 'log' | 'log.gz') =>
+      join(path, '..', archiveName(Date.now(), start, end, form))
+    writeFileSync(archive(0, 6, 'log.gz'), gzipSync('first\n'))
+    writeFileSync(archive(6, 13, 'log'), 'second\n')
+    assert.equal(readTail(path, 0), 'first\nsecond\nthird\n')
+    assert.equal(readTail(path, 8), 'cond\nthird\n')
+    assert.equal(readTail(path, 13), 'third\n')
+    assert.equal(readTail(path, 16), 'rd\n')
+    writeFileSync(path, 'x'.repeat(TAIL_BYTES - 3))
+    assert.equal(readTail(path, 0), `nd\n${'x'.repeat(TAIL_BYTES - 3)}`)
   })
 
   it('is all of a file that was truncated since, and nothing where there is none', (t) => {
