@@ -4,7 +4,7 @@
 import { constants as access, accessSync, existsSync } from 'node:fs'
 import module from 'node:module'
 import { constants, homedir } from 'node:os'
-import { dirname, join, resolve, sep } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const NEEDED_MAJOR = 26
@@ -81,9 +81,9 @@ async function runHere() {
   // A folder that cannot be written only costs the cache: enableCompileCache reports that and does not throw.
   const cache = cacheFolder(home)
   if (cache !== null) module.enableCompileCache(cache)
-  // Node refuses to strip types below node_modules, so an installed package runs its compiled form.
-  const installed = root.split(sep).includes('node_modules')
-  const load = (name) => import(installed ? `../dist/supervisor/${name}.js` : `../supervisor/${name}.ts`)
+  // A clone runs its sources. A package has its compiled form only: Node strips no types below node_modules.
+  const compiled = !existsSync(join(root, 'supervisor', 'main.ts'))
+  const load = (name) => import(compiled ? `../dist/supervisor/${name}.js` : `../supervisor/${name}.ts`)
   if (args[0] === 'supervise') {
     process.env['PAIOS_HOME'] = home
     const { main } = await load('main')

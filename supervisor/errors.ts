@@ -84,6 +84,16 @@ export const errorCodes = {
     meaning: 'The pinned Node runtime or a native module of this installation is missing or does not load.',
     remedy: 'Install paios again.',
   },
+  'init-unavailable': {
+    exitCode: 1,
+    meaning: 'The systemd or launchd of this user cannot be reached, or there is none.',
+    remedy: 'Log in at the machine, or `loginctl enable-linger`; else run `paios up` after each login.',
+  },
+  'install-failed': {
+    exitCode: 1,
+    meaning: 'The supervisor did not come up from where it was put; what was there before was put back.',
+    remedy: 'Read `PAIOS_HOME/logs/supervisor/boot.log` and what the message names, then try again.',
+  },
   internal: {
     exitCode: 1,
     meaning: 'A fault of paios itself.',

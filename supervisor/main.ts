@@ -17,6 +17,7 @@ import { endProbePrograms } from './shell/probe-programs.ts'
 import { openProcessTable } from './shell/process-table.ts'
 import { openSecrets } from './shell/secrets.ts'
 import { createSupervisor, type Supervisor } from './shell/supervisor.ts'
+import { announce, exitUnder, openNotifier, startedBy } from './shell/under-init.ts'
 import { VERSION } from './version.ts'
 
 /** A keeper that died is looked for this often; without one a crash of the supervisor would be its end. */
@@ -34,12 +35,14 @@ export type MainOptions = {
 
 /** Runs a supervisor until it is asked to end, then ends this process with its exit code. */
 export async function main(options: MainOptions = { foreground: false, stopOnTerm: false }): Promise<void> {
+  const init = startedBy()
+  if (init !== null) announce(init, VERSION, join(homeAt().logs, 'supervisor', 'boot.log'))
   try {
-    process.exit(await supervise(options))
+    process.exit(exitUnder(init, await supervise(options)))
   } catch (error) {
     if (!(error instanceof PaiosError)) throw error
     process.stderr.write(`paios: ${error.message}\n`)
-    process.exit(error.exitCode)
+    process.exit(exitUnder(init, error.exitCode))
   }
 }
 
@@ -72,6 +75,7 @@ async function supervise({ foreground, stopOnTerm }: MainOptions): Promise<numbe
     copies: async (...asked) => (await import('./links/links.ts')).countCopies(...asked),
   })
   supervisor.alerts.apply(declared.mesh)
+  supervisor.keeping.apply(declared.mesh.logs)
   if (left.rows.length > 0) endProbePrograms(table, home.logs)
   // A crash in the middle of `down` goes on going down; only an `up` ends that.
   const wanted = foreground || isHandedOver ? 'up' : left.wanted
@@ -82,8 +86,14 @@ async function supervise({ foreground, stopOnTerm }: MainOptions): Promise<numbe
   const handOver = foreground || !process.env['PAIOS_KEEPER'] ? 0 : 143
   listenForSignals(supervisor, foreground, stopOnTerm, () => finish(handOver))
   const { startWatchdog } = await import('./shell/watchdog.ts')
-  beat = startWatchdog().beat
+  const watchdog = startWatchdog()
+  const notifier = openNotifier()
+  beat = () => {
+    watchdog.beat()
+    notifier.beat()
+  }
   await serve({ home, journal, logger, supervisor, declared, wasUnclean, foreground, finished })
+  notifier.ready()
   // Node keeps what it compiled at its end only; the next supervisor may follow a kill.
   flushCompileCache()
   const keeperWatch = setInterval(() => {
@@ -94,6 +104,7 @@ async function supervise({ foreground, stopOnTerm }: MainOptions): Promise<numbe
   }, KEEPER_LOOK_MS)
   const code = await finished
   clearInterval(keeperWatch)
+  notifier.stopping()
   supervisor.close()
   // The answer to `down` is on its way out; the end of this process closes everything else.
   await new Promise((flushed) => setImmediate(flushed))
@@ -216,6 +227,7 @@ function createControl(serving: Serving, state: ApiState, metrics: Control['metr
       journal.keepDocument(fresh.key, JSON.stringify(fresh.mesh))
       await state.endpoint.apply(fresh.mesh.metrics)
       supervisor.alerts.apply(fresh.mesh)
+      supervisor.keeping.apply(fresh.mesh.logs)
       return { plan, warnings: fresh.warnings }
     },
     async down() {

@@ -39,20 +39,57 @@ export function exposedHome(home: string): string | null {
 }
 
 /**
+ * Starts the supervisor where this home is installed: by systemd or launchd, with the mesh handed over. Resolves to
+ * true when it answers, to false where nothing is installed. Throws install-failed with what it wrote, and
+ * init-unavailable where systemd or launchd cannot be reached.
+ */
+export async function bootInstalled(home: string, boot: BootMesh): Promise<boolean> {
+  const [{ placeOf }, { installedFile, openInit }] = await Promise.all([
+    import('../boot/place.ts'),
+    import('../boot/init-port.ts'),
+  ])
+  const place = placeOf(home)
+  if (installedFile(place) === null) return false
+  const init = await openInit(place)
+  makeLogFolder(join(home, 'logs', 'supervisor'))
+  const size = sizeOf(place.bootLog)
+  writeBoot(home, boot)
+  try {
+    await init.start()
+    const deadline = performance.now() + SOCKET_LIMIT_MS
+    while (!(await isListening(home))) {
+      if (performance.now() > deadline) throw new PaiosError('install-failed', 'it does not answer')
+      await new Promise((resolve) => setTimeout(resolve, SOCKET_POLL_MS))
+    }
+    return true
+  } catch (error) {
+    if (!(error instanceof PaiosError) || error.code !== 'install-failed') throw error
+    const lines = await tailFrom(place.bootLog, size)
+    const tail = lines.map((line) => `\n  ${line}`).join('')
+    throw new PaiosError('install-failed', `${error.message} (${init.look}):${tail}`, { cause: error })
+  }
+}
+
+/**
  * Starts the keeper, which starts the supervisor, and resolves when the control socket answers. Throws
  * PaiosError with what the supervisor wrote if it fails; the keeper is ended then, so that nothing goes on
- * trying unseen.
+ * trying unseen. Without `boot` the mesh is the one that was in force; `node` runs the entry.
  */
-export async function bootSupervisor(home: string, entry: string, boot: BootMesh): Promise<void> {
+export async function bootSupervisor(
+  home: string,
+  entry: string,
+  boot: BootMesh | null,
+  node?: string,
+): Promise<void> {
   const logs = join(home, 'logs', 'supervisor')
   const keeperLog = join(logs, 'keeper.log')
   const ownLog = join(logs, 'current.log')
   makeLogFolder(logs)
   const sizes = new Map([ownLog, keeperLog].map((path) => [path, sizeOf(path)]))
   const said = async () => (await Promise.all([...sizes].map(([path, size]) => tailFrom(path, size)))).flat()
-  writeBoot(home, boot)
+  if (boot !== null) writeBoot(home, boot)
   const { startKeeper } = await import('../shell/keeper.ts')
-  const keeper = startKeeper(home, entry, keeperLog)
+  const keeper = startKeeper(home, entry, keeperLog, node)
   const failure = await waitForSocket(home, keeper, () => tailFrom(keeperLog, sizes.get(keeperLog) ?? 0))
   if (failure === null) return
   keeper.kill('SIGTERM')

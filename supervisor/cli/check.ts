@@ -29,7 +29,7 @@ export const command: Command = {
 }
 
 /** A reference to a secret, and why it cannot be read; null if it can. */
-type Secret = { readonly reference: string; readonly trouble: string | null }
+export type Secret = { readonly reference: string; readonly trouble: string | null }
 
 type Checked = {
   readonly name: string
@@ -80,7 +80,7 @@ function remedied({ kind, reason }: { kind: string; reason: string }, { install 
 }
 
 /** Every reference to a secret in the spec, and whether it can be read. The values go nowhere. */
-async function secretsOf(spec: ServiceSpec, home: string): Promise<Secret[]> {
+export async function secretsOf(spec: ServiceSpec, home: string): Promise<Secret[]> {
   const { MissingSecret, openSecrets } = await import('../shell/secrets.ts')
   const { homeAt } = await import('../shell/home.ts')
   const secrets = openSecrets(homeAt(home).env)

@@ -65,13 +65,17 @@ function findings({ programs, gateway }: Found): string[] {
   return lines
 }
 
+/** A path in a versioned copy, by way of the version in force, since an upgrade removes old copies. */
+const lasting = (path: string) =>
+  path.replace(/\/versions\/[^/]+\/(?=bin\/node$|app\/)/, '/versions/current/')
+
 /** How the memory server that ships with PAIOS is run: by this Node, since it may be the only one here. */
 function memoryServer(): string[] {
   try {
     const manifest = createRequire(import.meta.url).resolve(
       '@modelcontextprotocol/server-memory/package.json',
     )
-    return [process.execPath, join(dirname(manifest), 'dist', 'index.js')]
+    return [process.execPath, join(dirname(manifest), 'dist', 'index.js')].map(lasting)
   } catch (cause) {
     throw new PaiosError(
       'runtime-missing',

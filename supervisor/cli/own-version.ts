@@ -11,5 +11,5 @@ export function ownVersion(entry: string): string {
 /** A sentence where the two versions differ, null where they are the same. */
 export function versionGap(own: string, supervisor: string): string | null {
   if (own === supervisor) return null
-  return `this paios is ${own} and the supervisor ${supervisor}: 'paios down && paios up' runs the new one`
+  return `this paios is ${own} and the supervisor ${supervisor}: 'paios upgrade' swaps it`
 }

@@ -21,6 +21,14 @@ export const commands: Register = {
   events: { summary: 'show what happened, and why', load: () => import('./events.ts') },
   check: { summary: 'check the document and what its programs resolve to', load: () => import('./check.ts') },
   schema: { summary: "print the document's JSON Schema", load: () => import('./schema.ts') },
+  install: { summary: 'have systemd or launchd start the mesh at login', load: () => import('./install.ts') },
+  uninstall: { summary: 'take that back; services go on', load: () => import('./uninstall.ts') },
+  upgrade: { summary: 'run the supervisor from another version', load: () => import('./upgrade.ts') },
+  doctor: {
+    summary: 'say what will not survive a reboot, and what else is wrong',
+    load: () => import('./doctor.ts'),
+  },
+  selftest: { summary: 'try launchd on this Mac with a throwaway job', load: () => import('./selftest.ts') },
   version: {
     summary: 'print the versions of paios and of the supervisor',
     load: () => import('./version.ts'),

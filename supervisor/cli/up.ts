@@ -70,7 +70,7 @@ async function reconcile({ plan, problems = [] }: Reconciled, invocation: Invoca
 
 async function boot(invocation: Invocation): Promise<number> {
   const { home, entry, out, err, json, has } = invocation
-  const { bootSupervisor, exposedHome, prepareHome } = await import('./boot.ts')
+  const { bootInstalled, bootSupervisor, exposedHome, prepareHome } = await import('./boot.ts')
   const { firstOrOwnMesh } = await import('./first-document.ts')
   if (!has('dry-run')) await prepareHome(home)
   const mesh = await firstOrOwnMesh(home, !has('dry-run'), json ? err : out)
@@ -84,7 +84,13 @@ async function boot(invocation: Invocation): Promise<number> {
   }
   const exposed = exposedHome(home)
   if (exposed !== null) err(`paios: ${exposed}\n`)
-  await bootSupervisor(home, entry, { documentHash: mesh.hash, mesh })
+  const handed = { documentHash: mesh.hash, mesh }
+  const isInstalled = await bootInstalled(home, handed).catch((error: PaiosError) => {
+    if (error.code !== 'init-unavailable') throw error
+    err(`paios: ${error.message}; a keeper looks after the supervisor until the next login\n`)
+    return false
+  })
+  if (!isInstalled) await bootSupervisor(home, entry, handed)
   if (!has('no-wait')) return settle(plan, invocation)
   out(
     json
@@ -107,7 +113,7 @@ async function settle(plan: Plan, invocation: Invocation): Promise<number> {
   else {
     out(renderStatus(status, Date.now(), invocation))
     out(
-      closingLines(status, settled)
+      closingLines(status, settled, await willStart(invocation.home))
         .map((line) => `${line}\n`)
         .join(''),
     )
@@ -117,15 +123,26 @@ async function settle(plan: Plan, invocation: Invocation): Promise<number> {
   return settled && !status.services.some(isDown) ? 0 : 1
 }
 
-function closingLines(status: Status, settled: boolean): string[] {
+function closingLines(status: Status, settled: boolean, next: string): string[] {
   const lines: string[] = []
   for (const { name, stopped, desired } of status.services) {
     if (stopped === null || desired !== 'stopped') continue
     lines.push(`not started: ${name}, ${stoppedBy(stopped, Date.now())}   paios start ${name}`)
   }
   if (!settled) lines.push('not every service is settled yet: paios status --watch')
-  lines.push('after a reboot or a new login the mesh does not start by itself: run paios up')
+  lines.push(next)
   return lines
+}
+
+/** Whether the mesh starts by itself at the next login. */
+async function willStart(home: string): Promise<string> {
+  const [{ placeOf }, { installedFile, initOf }] = await Promise.all([
+    import('../boot/place.ts'),
+    import('../boot/init-port.ts'),
+  ])
+  return installedFile(placeOf(home)) === null
+    ? 'after a reboot or a new login the mesh does not start by itself: paios install'
+    : `at the next login ${initOf()} starts the mesh: paios doctor says what would keep it from that`
 }
 
 /**

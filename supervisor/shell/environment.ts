@@ -25,6 +25,16 @@ export function withoutNpm(path: string): string {
   return [...new Set(kept)].join(delimiter) || '/usr/local/bin:/usr/bin:/bin'
 }
 
+/** The user's name; the number where the system has no name for it, as for the free users of containers. */
+export function userName(): string {
+  try {
+    return userInfo().username
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_SYSTEM_ERROR') throw error
+    return String(process.getuid?.() ?? '')
+  }
+}
+
 /** PATH, HOME, USER, LANG, TMPDIR and TZ, plus what the spec declares (already resolved), plus the marker. */
 export function declaredEnvironment(
   declared: Readonly<Record<string, string>>,
@@ -33,7 +43,7 @@ export function declaredEnvironment(
   const env: Record<string, string> = {
     PATH: servicePath(),
     HOME: process.env['HOME'] ?? homedir(),
-    USER: process.env['USER'] ?? userInfo().username,
+    USER: process.env['USER'] ?? userName(),
     LANG: process.env['LANG'] ?? 'C.UTF-8',
     TMPDIR: process.env['TMPDIR'] ?? tmpdir(),
   }

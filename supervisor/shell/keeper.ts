@@ -9,9 +9,15 @@ import type { ProcessTable } from './process-table.ts'
 
 /**
  * Starts a keeper in a session of its own. `home` is PAIOS_HOME, `entry` the absolute path of bin/paios.mjs,
- * and `logPath` takes what keeper and supervisor write. Throws runtime-missing, home-unwritable or disk-full.
+ * and `logPath` takes what keeper and supervisor write; `node` runs the entry. Throws runtime-missing,
+ * home-unwritable or disk-full.
  */
-export function startKeeper(home: string, entry: string, logPath: string): ChildProcess {
+export function startKeeper(
+  home: string,
+  entry: string,
+  logPath: string,
+  node = process.execPath,
+): ChildProcess {
   const script = join(dirname(dirname(entry)), 'supervisor', 'shell', 'keeper.sh')
   if (!existsSync(script)) {
     throw new PaiosError('runtime-missing', `${script} is missing: install paios again`)
@@ -22,7 +28,7 @@ export function startKeeper(home: string, entry: string, logPath: string): Child
   } catch (error) {
     throw fileError(`write ${logPath}`, error)
   }
-  const keeper = spawn('/bin/sh', [script, process.execPath, entry], {
+  const keeper = spawn('/bin/sh', [script, node, entry], {
     cwd: home,
     detached: true,
     env: { ...process.env, PAIOS_HOME: home },

@@ -265,7 +265,7 @@ describe('paios up on a running mesh', () => {
     const { code, stdout } = await paios(home, 'up')
     assert.equal(code, 0)
     assert.match(stdout, /^restart: kb\nunchanged: 1\nPAIOS/)
-    assert.match(stdout, /run paios up\n$/)
+    assert.match(stdout, /paios install\n$/)
     assert.deepEqual(seen[0]?.body, { dryRun: false })
   })
 
@@ -364,7 +364,7 @@ describe('paios events and logs', () => {
     await mkdir(join(home, 'logs', 'kb'), { recursive: true })
     await writeFile(join(home, 'logs', 'kb', 'current.log'), 'one\ntwo\nthree\n')
     assert.equal((await paios(home, 'logs', 'kb', '-n', '2')).stdout, 'two\nthree\n')
-    assert.match((await paios(home, 'logs', 'kb', '--since', '10m')).stderr, /bear no times/)
+    assert.match((await paios(home, 'logs', 'kb', '--since', '10m')).stderr, /nothing tells when/)
     const { code, stderr } = await paios(home, 'logs', 'kbb')
     assert.deepEqual([code, /did you mean kb\?/.test(stderr)], [2, true])
     assert.equal((await paios(home, 'logs', '../x')).code, 2)

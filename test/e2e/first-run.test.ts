@@ -59,7 +59,7 @@ describe('the first `paios up` on a machine with nothing on it', LIMIT, () => {
     assert.match(first.stdout, /^wrote a first \S+paios\.yaml$/m)
     assert.match(first.stdout, /^memory +running /m)
     assert.match(first.stdout, /^gateway +absent .*npm install -g openclaw/m)
-    assert.match(first.stdout, /does not start by itself: run paios up$/m)
+    assert.match(first.stdout, /does not start by itself: paios install$/m)
 
     const path = join(mesh.home, 'paios.yaml')
     assert.equal(statSync(path).mode & 0o777, 0o600)

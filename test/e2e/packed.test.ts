@@ -1,8 +1,17 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { delimiter, dirname, join, resolve } from 'node:path'
 import { after, before, describe, it } from 'node:test'
+import type { Status } from '../../schemas/status.ts'
 import { createMesh, type Ended, until } from './mesh.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
@@ -74,6 +83,7 @@ describe('the package as npm installs it', LIMIT, () => {
     assert.deepEqual(readdirSync(join(installed, 'supervisor'), { recursive: true }).toSorted(), [
       'shell',
       'shell/keeper.sh',
+      'shell/supervise.sh',
     ])
     const compiled = readdirSync(join(installed, 'dist'), { recursive: true }).map(String)
     assert.deepEqual(
@@ -93,7 +103,7 @@ describe('the package as npm installs it', LIMIT, () => {
     assert.ok(stdout.startsWith(`paios ${version}, Node ${pinned}\n`), stdout)
   })
 
-  it('up in an empty home brings the first mesh up, status shows it, down ends it', async () => {
+  it('up in an empty home brings the first mesh up, status shows it', async () => {
     const up = await npx('up')
     assert.equal(up.code, 0, `${up.stdout}${up.stderr}`)
     assert.match(up.stdout, /^memory +running /m)
@@ -111,6 +121,26 @@ describe('the package as npm installs it', LIMIT, () => {
       const path = join(app, 'node_modules', 'paios', 'runbooks', runbook)
       assert.ok(existsSync(runbook) || existsSync(path), runbook)
     }
+  })
+
+  it('upgrade moves the supervisor to a copy of the package, with its own Node', async () => {
+    const { code, stdout, stderr } = await npx('upgrade')
+    assert.equal(code, 0, `${stdout}${stderr}`)
+    const now = JSON.parse((await npx('status', '--json')).stdout) as { pid: number }
+    const { version } = JSON.parse((await npx('version', '--json')).stdout)
+    const copy = realpathSync(join(home, 'versions/current'))
+    assert.equal(realpathSync(`/proc/${now.pid}/exe`), join(copy, 'bin/node'))
+    assert.ok(copy.includes(`/versions/${version}-`))
+    assert.ok(existsSync(join(copy, 'app/dist/supervisor/main.js')))
+    // Its pipes have ended with the supervisor, so it is started anew, which is planned and no failure.
+    const memory = await until('the memory server runs again', async () => {
+      const { services } = JSON.parse((await npx('status', '--json')).stdout) as Status
+      return services.find(({ name, state }) => name === 'memory' && state === 'running')
+    })
+    assert.equal(memory.restarts, 0)
+  })
+
+  it('down ends it, and leaves nothing', async () => {
     const down = await npx('down')
     assert.equal(down.code, 0)
     await until('nothing is left', () => mesh.processes().length === 0)
