@@ -4,7 +4,7 @@
  */
 import { z } from 'zod'
 import type { PresetContext } from './preset.ts'
-import { argv, commonFields, need, type ServiceSpecInput, serviceName } from './service.ts'
+import { argv, commonFields, intensity, need, type ServiceSpecInput, serviceName } from './service.ts'
 import { duration } from './units.ts'
 
 /** The preset of a service that names none. */
@@ -35,7 +35,10 @@ const timezone = z.string().refine(isTimezone, { error: 'is not a time zone such
 const env = z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'is not a variable name'), z.string())
 
 const group = z.strictObject({
-  strategy: z.literal('one_for_one').default('one_for_one'),
+  /** Whom an unplanned restart of one of its nodes concerns: nobody else, all of them, or those after it. */
+  strategy: z.enum(['one_for_one', 'one_for_all', 'rest_for_one']).default('one_for_one'),
+  /** A budget that its nodes share. Used up, all of them stop, and the group counts as one failure of its parent. */
+  intensity: intensity.optional(),
   /** The group that this one is inside of. */
   group: serviceName.optional(),
   /** What every member needs. */
@@ -77,7 +80,13 @@ export function meshDocument(presets: PresetRegister) {
   return z.strictObject({
     version: z.literal(1),
     host: z.strictObject({ profile: z.enum(['always_on', 'laptop']).default('always_on') }).prefault({}),
-    defaults: z.strictObject({ timezone: timezone.optional(), env: env.default({}) }).prefault({}),
+    defaults: z
+      .strictObject({
+        timezone: timezone.optional(),
+        env: env.default({}),
+        maxFailedStart: duration.prefault('20s'),
+      })
+      .prefault({}),
     services: z.record(serviceName, service as z.ZodType<ServiceEntry>).default({}),
     groups: z.record(serviceName, group).default({}),
     metrics: metrics.prefault({}),

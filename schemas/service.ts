@@ -80,7 +80,7 @@ export const need = z.union([
 ])
 
 /** Restart intensity: at most `max` unplanned restarts in `within`. */
-const intensity = z.strictObject({ max: z.int().min(1).max(1000), within: duration })
+export const intensity = z.strictObject({ max: z.int().min(1).max(1000), within: duration })
 
 /** An environment value. `${file:PATH}`, `${env:NAME}` and `${json:PATH#a.b}` are read at each spawn. */
 const envMap = z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'is not a variable name'), z.string())

@@ -7,8 +7,8 @@ import { homedir } from 'node:os'
 import type { ServiceSpec } from '../schemas/service.ts'
 import type { Plan, Status } from '../schemas/status.ts'
 import type { MeshConfig } from './config.ts'
+import { hasProcess } from './core/order.ts'
 import type { Group, Mesh } from './core/state.ts'
-import { hasProcess } from './core/tree.ts'
 import { readDocument } from './document/file.ts'
 import { errnoOf, PaiosError } from './errors.ts'
 import type { Home } from './shell/home.ts'
@@ -30,8 +30,7 @@ const keyOf = (hash: string) => `${hash}:${VERSION}`
 
 function declare(mesh: Declared['mesh'], problem: string | null, warnings: string[] = []): Declared {
   const specs = mesh.specs.map((spec) => ({ spec, hash: specHash(spec) }))
-  const groups = mesh.groups.map(({ name, parent }) => ({ name, parent, strategy: 'one_for_one' as const }))
-  return { key: keyOf(mesh.hash), specs, groups, mesh, warnings, problem }
+  return { key: keyOf(mesh.hash), specs, groups: mesh.groups, mesh, warnings, problem }
 }
 
 /** Reads and checks the document. Throws document-invalid with every problem. */

@@ -4,7 +4,7 @@ import { flushCompileCache } from 'node:module'
 import { join } from 'node:path'
 import type { Plan, Status } from '../schemas/status.ts'
 import type { Fact } from './core/event.ts'
-import { membersOf } from './core/tree.ts'
+import { membersOf } from './core/order.ts'
 import { type Declared, documentState, loadDeclared, planOf, readDeclared } from './declared.ts'
 import { PaiosError, unknownService } from './errors.ts'
 import type { Control, MetricsEndpoint } from './shell/api.ts'
@@ -75,7 +75,7 @@ async function supervise({ foreground, stopOnTerm }: MainOptions): Promise<numbe
   if (left.rows.length > 0) endProbePrograms(table, home.logs)
   // A crash in the middle of `down` goes on going down; only an `up` ends that.
   const wanted = foreground || isHandedOver ? 'up' : left.wanted
-  supervisor.post({ kind: 'recovered', rows: left.rows, wanted })
+  supervisor.post({ kind: 'recovered', rows: left.rows, breakers: left.breakers, wanted })
   if (wanted === 'up') supervisor.post(declaredFact(declared))
   supervisor.drain()
   recordKeeper(home, table)

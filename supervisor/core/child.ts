@@ -25,13 +25,14 @@
  * `*` only if its declaration changed.
  */
 import { identifyAgain, takeIdentity, takeSpawnFailure } from './adopting.ts'
+import { tryBreaker } from './breaker.ts'
 import type { ChildEvent } from './event.ts'
 import { becomeStable, endHung, probeRunning } from './living.ts'
-import { settleIdle } from './rest.ts'
+import { isOver, settleIdle } from './rest.ts'
 import { afterSweep } from './restarting.ts'
 import { isWanted, record, type Scope } from './scope.ts'
 import { endBudget, judgePreflight, probeStarting, skipPreflight, takeProcess, tryStart } from './starting.ts'
-import type { Child, ChildState, Counters } from './state.ts'
+import type { Child, ChildState, Counters, StopCause } from './state.ts'
 import { amendStop, beginStop, endStep, passLogStep, takeExit } from './stopping.ts'
 
 type Of<K extends ChildEvent['kind']> = Extract<ChildEvent, { kind: K }>
@@ -51,24 +52,23 @@ const note = (child: Child, _: Scope, event: Of<'stop-asked'>) => ({
   ...child,
   pendingStop: { cause: event.cause, now: event.now },
 })
+const STOP_WORDS: Partial<Record<StopCause, string>> = {
+  down: 'the mesh goes down',
+  group: 'its group gave up',
+}
 const stop = (child: Child, scope: Scope, event: Of<'stop-asked'>) =>
-  beginStop(
-    child,
-    scope,
-    event.cause,
-    'stop',
-    event.cause === 'down' ? 'the mesh goes down' : 'asked to stop',
-    event.now,
-  )
+  beginStop(child, scope, event.cause, 'stop', STOP_WORDS[event.cause] ?? 'asked to stop', event.now)
 const restart = (child: Child, scope: Scope, event: Of<'restart-asked'>) => {
   const cause = event.cause === 'manual' ? 'operator' : event.cause
   const why = {
     manual: 'asked to restart',
     config: 'its declaration changed',
     dependency: 'what it needs was restarted',
+    sibling: 'a sibling is restarted',
   }
+  const isEnd = event.cause === 'sibling' && child.spec.restart === 'temporary'
   const calm = event.cause === 'manual' ? forgive(child) : child
-  return beginStop(calm, scope, cause, 'restart', why[event.cause], event.now)
+  return beginStop(calm, scope, cause, isEnd ? 'end' : 'restart', why[event.cause], event.now)
 }
 const thenStart = (child: Child, scope: Scope) => amendStop(child, scope, 'restart', false)
 const thenRestart = (child: Child, scope: Scope, event: Of<'restart-asked'>) =>
@@ -95,11 +95,6 @@ function causeOf({ state }: Child) {
   if (state.kind === 'backoff') return state.cause
   const isReplacement = state.kind === 'failed' || (state.kind === 'blocked' && state.source === 'fatal')
   return isReplacement ? ('crash' as const) : ('boot' as const)
-}
-
-/** True for a service that ran to its end and is not restarted by its type. */
-function isOver(child: Child): boolean {
-  return child.state.kind === 'idle' && (child.state.why === 'completed' || child.state.why === 'ended')
 }
 
 /** Into the journal, as the start of no chain: what a probe tells neither follows from nor leads to a step. */
@@ -186,8 +181,10 @@ export const table: Table = {
   blocked: { ...down, 'input-changed': recheck },
   failed: {
     ...down,
-    'timer-fired': (child, scope) =>
-      tryStart(record(child, scope, 'half-open', 'tried again, once'), scope, 'crash'),
+    'timer-fired': (child, scope) => {
+      if (child.state.kind === 'failed' && child.state.by !== null) tryBreaker(scope, child.state.by)
+      return tryStart(record(child, scope, 'half-open', 'tried again, once'), scope, 'crash')
+    },
   },
   absent: { ...down, 'input-changed': recheck },
   missing: { ...down, 'input-changed': recheck },
@@ -252,6 +249,7 @@ export function newChild(name: string, spec: Child['spec'], hash: string, wall: 
     since: wall,
     timers: {},
     pendingStop: null,
+    joint: null,
     warnings: {},
     trouble: null,
     lastEnding: null,

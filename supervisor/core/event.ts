@@ -3,7 +3,7 @@
  * milliseconds.
  */
 import type { ServiceSpec } from '../../schemas/service.ts'
-import type { Exit, Group, Identity, StopCause, TimerName } from './state.ts'
+import type { Breaker, Exit, Group, Identity, StopCause, TimerName } from './state.ts'
 
 /** One preflight's answer. `absent`: the program is not installed. */
 export type PreflightResult = {
@@ -38,7 +38,7 @@ export type ChildEvent =
   | { readonly kind: 'stop-asked'; readonly cause: StopCause; readonly now: boolean }
   | {
       readonly kind: 'restart-asked'
-      readonly cause: 'manual' | 'config' | 'dependency'
+      readonly cause: 'manual' | 'config' | 'dependency' | 'sibling'
       readonly now: boolean
     }
   | {
@@ -100,7 +100,12 @@ export type Command =
 export type Row = { readonly child: import('./state.ts').Child }
 
 export type Fact =
-  | { readonly kind: 'recovered'; readonly rows: readonly Row[]; readonly wanted: 'up' | 'down' }
+  | {
+      readonly kind: 'recovered'
+      readonly rows: readonly Row[]
+      readonly breakers: Readonly<Record<string, Breaker>>
+      readonly wanted: 'up' | 'down'
+    }
   | {
       readonly kind: 'declared'
       readonly specs: readonly { readonly spec: ServiceSpec; readonly hash: string }[]

@@ -5,6 +5,7 @@ import { settleIdle } from './rest.ts'
 import { arm, draw, enter, isWanted, record, type Scope } from './scope.ts'
 import { tryStart } from './starting.ts'
 import type { Child, Counters, StartCause } from './state.ts'
+import { isJoined } from './strategy.ts'
 
 /**
  * An end that comes sooner after first ready is no plan, whatever its exit says: it would be a loop without a
@@ -26,6 +27,7 @@ export function afterSweep(child: Child, scope: Scope, left: readonly string[]):
     : child
   const swept = { ...told, leftovers: left }
   if (!isWanted(swept, scope)) return settleIdle(swept, scope)
+  if (state.then === 'end') return rest(swept, scope, 'ended', 'stopped with its siblings')
   if (state.then === 'retry') return decideRestart(swept, scope, state)
   return tryStart(swept, scope, state.cause)
 }
@@ -82,7 +84,9 @@ export function restartOrGiveUp(
     return giveUp({ ...child, counters: counted }, scope, reason)
   const isInstant = before === 0 && lifeMs >= spec.stableAfter
   const delayMs = isInstant ? 0 : backoffMs(counted.n, draw(scope))
-  if (delayMs === 0) return tryStart({ ...child, counters: counted }, scope, cause)
+  // Siblings that go down with it do so first: its own start waits for the tree to tell them.
+  if (delayMs === 0 && !isJoined(child, scope.mesh))
+    return tryStart({ ...child, counters: counted }, scope, cause)
   const waiting = enter({ ...child, counters: counted }, scope, { kind: 'backoff', cause, delayMs, reason })
   return arm(
     record(waiting, scope, 'backoff', `next start in ${delayMs} ms`, { delayMs, n: counted.n }),
@@ -102,6 +106,6 @@ function giveUp(child: Child, scope: Scope, reason: string): Child {
       ? 'gave up again: the half-open try failed'
       : `gave up: more than ${max} failures in ${Math.round(windowMs / 60_000)} min, last`
   const text = `${why}: ${reason}`
-  const failed = enter({ ...child, counters }, scope, { kind: 'failed', reason: text, retryAt })
+  const failed = enter({ ...child, counters }, scope, { kind: 'failed', reason: text, retryAt, by: null })
   return arm(record(failed, scope, 'failed', text, { retryMs: failedMs }), scope, 'retry', retryAt)
 }

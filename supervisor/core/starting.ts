@@ -7,6 +7,7 @@ import { settleIdle } from './rest.ts'
 import { arm, draw, enter, isExternal, isWanted, record, type Scope, unmetNeeds } from './scope.ts'
 import type { Child, ChildState, Health, Held, Process, StartCause } from './state.ts'
 import { beginStop } from './stopping.ts'
+import { jointObstacles } from './strategy.ts'
 import { noteWarning } from './warnings.ts'
 
 /** A service that cannot start now is looked at again this often. */
@@ -20,9 +21,8 @@ const PROGRESS_MS = 1_000
 export function tryStart(child: Child, scope: Scope, cause: StartCause): Child {
   if (!isWanted(child, scope)) return settleIdle(child, scope)
   const next = takeNextSpec(child)
-  const unmet = unmetNeeds(next, scope)
-  if (unmet.length > 0) {
-    const names = unmet.map((need) => need.service)
+  const names = obstacles(next, scope)
+  if (names.length > 0) {
     const same = next.state.kind === 'waiting' && next.state.for.join() === names.join()
     if (same) return next
     const chained = { ...next, cause: scope.mesh.children.get(names[0] ?? '')?.cause ?? next.cause }
@@ -40,6 +40,12 @@ export function tryStart(child: Child, scope: Scope, cause: StartCause): Child {
     'preflight',
     scope.at + PREFLIGHT_MS,
   )
+}
+
+/** Whom a start has to wait for: needs, and siblings that it is restarted with. */
+function obstacles(child: Child, scope: Scope): string[] {
+  const needs = unmetNeeds(child, scope).map((need) => need.service)
+  return [...new Set([...needs, ...jointObstacles(child, scope.mesh)])]
 }
 
 function heldBy({ state }: Child): Held | null {
@@ -127,7 +133,7 @@ function block(child: Child, scope: Scope, reason: string): Child {
 
 /** The needs are looked at once more: one may have gone down while the preflights ran. */
 function spawn(child: Child, scope: Scope, cause: StartCause): Child {
-  if (unmetNeeds(child, scope).length > 0) return tryStart(child, scope, cause)
+  if (obstacles(child, scope).length > 0) return tryStart(child, scope, cause)
   if (isExternal(child.spec)) return beginObserving(child, scope)
   const generation = child.generation + 1
   const run = ulid(scope.wall, () => draw(scope))

@@ -5,14 +5,16 @@
  * cost of an event does not grow with the number of services.
  */
 import { recover } from './adopting.ts'
+import { closeBreakers, quarantineOf, setBreaker } from './breaker.ts'
 import { newChild } from './child.ts'
 import type { Effect } from './effect.ts'
 import type { Event, Fact } from './event.ts'
 import { obey } from './operator.ts'
+import { dependentsOf, hasProcess, membersByGroup, startOrder } from './order.ts'
 import type { RandomState } from './random.ts'
 import { arm, type Scope } from './scope.ts'
 import type { Child, Mesh } from './state.ts'
-import { type Changes, dependentsOf, hasProcess, put, startOrder, tell } from './tree.ts'
+import { type Changes, put, tell } from './tree.ts'
 import { tellTrouble } from './trouble.ts'
 
 /** After a wake, probe failures do not count for this long; every further gap extends it. */
@@ -28,6 +30,8 @@ export function emptyMesh(nextEventId: number, random: RandomState): Mesh {
   return {
     children: new Map(),
     groups: new Map(),
+    members: new Map(),
+    breakers: new Map(),
     dependents: new Map(),
     order: [],
     wanted: 'up',
@@ -108,6 +112,7 @@ function recordMesh(scope: Scope, event: string, text: string, data: Record<stri
 function restore(scope: Scope, changes: Changes, fact: Extract<Fact, { kind: 'recovered' }>): void {
   const { mesh } = scope
   mesh.wanted = fact.wanted
+  for (const [group, breaker] of Object.entries(fact.breakers)) mesh.breakers.set(group, breaker)
   for (const { child } of fact.rows) put(mesh, changes, child)
   refreshTree(mesh)
   for (const { child } of fact.rows) put(mesh, changes, recover(child, scope))
@@ -116,6 +121,7 @@ function restore(scope: Scope, changes: Changes, fact: Extract<Fact, { kind: 're
 function refreshTree(mesh: Mesh): void {
   mesh.dependents = dependentsOf(mesh.children)
   mesh.order = startOrder(mesh.children)
+  mesh.members = membersByGroup(mesh)
 }
 
 /**
@@ -125,6 +131,9 @@ function refreshTree(mesh: Mesh): void {
 function reconcile(scope: Scope, changes: Changes, fact: Extract<Fact, { kind: 'declared' }>): void {
   const { mesh } = scope
   mesh.groups = new Map(fact.groups.map((group) => [group.name, group]))
+  for (const name of [...mesh.breakers.keys()]) {
+    if (!mesh.groups.get(name)?.intensity) setBreaker(scope, name, null)
+  }
   mesh.wanted = 'up'
   scope.effects.push({ kind: 'record-wanted', wanted: 'up' })
   const declared = new Set(fact.specs.map(({ spec }) => spec.name))
@@ -144,11 +153,22 @@ function reconcile(scope: Scope, changes: Changes, fact: Extract<Fact, { kind: '
   refreshTree(mesh)
   for (const name of changed) {
     const child = mesh.children.get(name)
+    if (child) closeBreakers(scope, child)
+  }
+  for (const name of changed) {
+    const child = mesh.children.get(name)
     // One that goes down in its turn takes the new declaration with its next start.
     if (!child?.pendingStop) tell(scope, changes, name, eventOfChange(child))
   }
-  for (const name of mesh.order) tell(scope, changes, name, { kind: 'wanted' })
+  for (const name of mesh.order) {
+    const child = mesh.children.get(name)
+    tell(scope, changes, name, { kind: child && isReleased(child, mesh) ? 'start-asked' : 'wanted' })
+  }
 }
+
+/** True for a service that failed with a group which is quarantined no longer. */
+const isReleased = (child: Child, mesh: Mesh) =>
+  child.state.kind === 'failed' && child.state.by !== null && quarantineOf(mesh, child) === null
 
 function wantAgain(old: Child): Child {
   return old.removed || old.pendingStop ? { ...old, removed: false, pendingStop: keptStop(old) } : old

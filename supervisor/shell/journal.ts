@@ -7,7 +7,7 @@
 import Database from 'better-sqlite3'
 import type { JournalEvent } from '../../schemas/status.ts'
 import type { Row } from '../core/event.ts'
-import type { Child } from '../core/state.ts'
+import type { Breaker, Child } from '../core/state.ts'
 import { errnoOf, PaiosError } from '../errors.ts'
 import { openBacklog, redactedJson, type Writes } from './backlog.ts'
 import { type EventQuery, readEvents, readWhy, withNewer } from './history.ts'
@@ -24,6 +24,7 @@ const KEEP_MOST = 500_000
 export type Left = {
   readonly rows: readonly Row[]
   readonly wanted: 'up' | 'down'
+  readonly breakers: Readonly<Record<string, Breaker>>
   readonly nextEventId: number
   readonly awakeMs: number
 }
@@ -182,21 +183,38 @@ function readDocument(database: Database.Database): { hash: string; mesh: string
 }
 
 /** What was left, with one step over it that the database does not have. */
-function overlay(left: Left, { rows, gone, records, wanted, at }: Writes): Left {
+function overlay(left: Left, { rows, gone, records, wanted, breakers, at }: Writes): Left {
   const isOther = ({ child }: Row) =>
     !gone.includes(child.name) && rows.every(({ name }) => name !== child.name)
   return {
     rows: [...left.rows.filter(isOther), ...rows.map((child) => ({ child: { ...child, nextSpec: null } }))],
     wanted: wanted ?? left.wanted,
+    breakers: withoutNull({ ...left.breakers, ...breakers }),
     nextEventId: Math.max(left.nextEventId, ...records.map(({ id }) => id + 1)),
     awakeMs: at,
   }
+}
+
+type Breakers = Readonly<Record<string, Breaker>>
+
+const withoutNull = (breakers: Readonly<Record<string, Breaker | null>>): Breakers =>
+  Object.fromEntries(Object.entries(breakers).flatMap(([name, one]) => (one === null ? [] : [[name, one]])))
+
+function readBreakers(database: Database.Database): Breakers {
+  const rows = database.prepare("SELECT key, value FROM meta WHERE key LIKE 'breaker:%'").all()
+  return Object.fromEntries(
+    (rows as { key: string; value: string }[]).map(({ key, value }) => [
+      key.slice('breaker:'.length),
+      JSON.parse(value) as Breaker,
+    ]),
+  )
 }
 
 function writer(database: Database.Database, redact: (text: string) => string) {
   const meta = database.prepare(
     'INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value',
   )
+  const unmeta = database.prepare('DELETE FROM meta WHERE key = ?')
   const spec = database.prepare('INSERT INTO spec VALUES (?, ?) ON CONFLICT DO NOTHING')
   const row = database.prepare(
     'INSERT INTO service VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET spec = excluded.spec, row = excluded.row',
@@ -223,6 +241,10 @@ function writer(database: Database.Database, redact: (text: string) => string) {
       )
     }
     if (writes.wanted) meta.run('wanted', writes.wanted)
+    for (const [group, breaker] of Object.entries(writes.breakers)) {
+      if (breaker === null) unmeta.run(`breaker:${group}`)
+      else meta.run(`breaker:${group}`, JSON.stringify(breaker))
+    }
     meta.run('awake', String(writes.at))
   }
   const run = database.transaction((batch: readonly Writes[], known: ReadonlySet<string>) => {
@@ -255,6 +277,7 @@ function readLeft(database: Database.Database): Left {
       child: { ...(JSON.parse(row) as Child), spec: JSON.parse(spec) as Child['spec'] },
     })),
     wanted: value('wanted') === 'down' ? 'down' : 'up',
+    breakers: readBreakers(database),
     nextEventId: newest.id + 1,
     awakeMs: Number(value('awake') ?? 0),
   }

@@ -12,7 +12,15 @@ import type { Child, Mesh, StartCause } from '../core/state.ts'
 import type { ProbeRun } from './prober.ts'
 
 /** Label values of `paios_service_starts_total`. */
-const START_REASONS: readonly StartCause[] = ['boot', 'manual', 'crash', 'hung', 'config', 'dependency']
+const START_REASONS: readonly StartCause[] = [
+  'boot',
+  'manual',
+  'crash',
+  'hung',
+  'config',
+  'dependency',
+  'sibling',
+]
 /** Label values of `paios_service_exits_total`. */
 const EXIT_CAUSES = ['stopped', 'completed', 'clean', 'error', 'signal', 'hung', 'spawn_failed'] as const
 const PROBE_RESULTS = ['ok', 'fail', 'timeout', 'error'] as const

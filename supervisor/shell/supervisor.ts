@@ -7,11 +7,11 @@ import type { Copies } from '../../probes/probe.ts'
 import type { ServiceSpec } from '../../schemas/service.ts'
 import type { ProbeReport, Status } from '../../schemas/status.ts'
 import type { Fact } from '../core/event.ts'
+import { hasProcess } from '../core/order.ts'
 import { processOf } from '../core/rest.ts'
 import { showService } from '../core/snapshot.ts'
 import type { Child, Mesh } from '../core/state.ts'
 import { emptyMesh } from '../core/step.ts'
-import { hasProcess } from '../core/tree.ts'
 import { PaiosError } from '../errors.ts'
 import { openAcceptance } from './acceptance.ts'
 import { openAlerts } from './alerts.ts'
@@ -169,6 +169,7 @@ export function createSupervisor(options: SupervisorOptions) {
       processes.forget(service)
       measure((to) => to.forget(service))
     },
+    'record-breaker': () => undefined,
     'record-wanted': () => {
       for (const service of mesh.children.keys()) measure((to) => to.declare(service))
     },

@@ -179,7 +179,7 @@ export class Stage {
     )
     const { wanted, nextEventId } = this.mesh
     this.mesh = emptyMesh(nextEventId, [5, 6, 7, 8])
-    return this.fact({ kind: 'recovered', rows, wanted })
+    return this.fact({ kind: 'recovered', breakers: {}, rows, wanted })
   }
 
   /** The shell says who the recorded process is. */

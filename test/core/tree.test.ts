@@ -163,8 +163,8 @@ describe('stopping with dependents', () => {
 
 describe('groups', () => {
   const groups = [
-    { name: 'outer', parent: null, strategy: 'one_for_one' },
-    { name: 'inner', parent: 'outer', strategy: 'one_for_one' },
+    { name: 'outer', parent: null, strategy: 'one_for_one', intensity: null, nodes: ['inner', 'b'] },
+    { name: 'inner', parent: 'outer', strategy: 'one_for_one', intensity: null, nodes: ['a'] },
   ] as const
   const specs = () => [makeSpec('a', { group: 'inner' }), makeSpec('b', { group: 'outer' }), makeSpec('c')]
 

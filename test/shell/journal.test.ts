@@ -69,6 +69,7 @@ const writes = (over: Partial<Writes>): Writes => ({
   gone: [],
   records: [],
   wanted: null,
+  breakers: {},
   durable: false,
   ...over,
 })

@@ -7,7 +7,17 @@ import type { Effect } from '../../supervisor/core/effect.ts'
 import type { Event, Row } from '../../supervisor/core/event.ts'
 import type { Child, Process } from '../../supervisor/core/state.ts'
 import type { Stepped } from '../../supervisor/core/step.ts'
-import { isBusy, isReadyNow, isUnwanted, owesNothing, unmet } from './rules.ts'
+import {
+  awaited,
+  isBusy,
+  isQuarantined,
+  isReadyNow,
+  isRefused,
+  isUnwanted,
+  owesNothing,
+  unmet,
+} from './rules.ts'
+import { TreeCheckers } from './tree-checkers.ts'
 import type { World } from './world.ts'
 
 /** A promise that was broken. */
@@ -66,8 +76,11 @@ export class Checkers {
   /** Recorded processes that turned out to be another's or not provable: never to be signalled. */
   readonly #untouchable = new Map<string, string>()
 
+  readonly #tree: TreeCheckers
+
   constructor(world: World) {
     this.#world = world
+    this.#tree = new TreeCheckers(world, (text) => this.#fail(text))
   }
 
   #fail(text: string): never {
@@ -77,6 +90,7 @@ export class Checkers {
   /** A new supervisor. */
   begin(): void {
     this.#untouchable.clear()
+    this.#tree.begin()
     this.#graceUntil = 0
   }
 
@@ -117,11 +131,15 @@ export class Checkers {
     if (effects.length > MAX_EFFECTS_PER_CHILD * (children.size + 1))
       this.#fail(`${effects.length} effects of one fact`)
     for (const effect of effects) {
-      if (effect.kind === 'spawn') this.#checkSpawn(effect)
+      if (effect.kind === 'spawn') {
+        this.#checkSpawn(effect)
+        this.#tree.spawned(effect.service)
+      }
       if (effect.kind === 'signal') this.#checkSignal(effect)
       if (effect.kind === 'sweep') this.#checkSweep(effect)
       if (effect.kind === 'adopt') this.#checkAdoption(effect)
     }
+    this.#tree.after(event, { effects, changes })
     for (const [name, before] of changes) {
       const child = children.get(name)
       if (!child) continue
@@ -195,7 +213,7 @@ export class Checkers {
   /** No failure is silent, and none is told for ever. */
   #checkTold(child: Child): void {
     const { state, trouble, name } = child
-    if (!isUnwanted(child, this.#world.mesh) && TROUBLED.has(state.kind) && trouble === null)
+    if (!isRefused(child, this.#world.mesh) && TROUBLED.has(state.kind) && trouble === null)
       this.#fail(`${name}: nobody was told that it is ${state.kind}`)
     if (state.kind === 'running' && state.readyAt !== null && isReadyNow(child) && trouble !== null)
       this.#fail(`${name}: still told as ${trouble} although it is well`)
@@ -384,7 +402,7 @@ export class Checkers {
           this.#fail(`${name}: stuck in adopting, nobody looks`)
         return
       case 'waiting':
-        if (isWanted && unmet(child, mesh).length === 0)
+        if (isWanted && unmet(child, mesh).length === 0 && awaited(child, mesh).length === 0)
           this.#fail(`${name}: stuck in waiting, all its needs are met`)
         break
       case 'observing':
@@ -401,6 +419,10 @@ export class Checkers {
       case 'sweeping':
       case 'unknown':
         return
+      case 'failed':
+        // It gave up with its group, which tries again with all of its services.
+        if (state.by !== null && !isRefused(child, mesh) && isQuarantined(child, mesh)) return
+        break
       default:
     }
     if (!isWanted && owesNothing(child, mesh))
@@ -441,6 +463,7 @@ export class Checkers {
         'removed',
         'lastEnding',
         'leftovers',
+        'joint',
         'since',
       ] as const
       for (const field of same) {
@@ -469,7 +492,7 @@ export class Checkers {
       const declared = plan.specs.find(({ spec }) => spec.name === name)
       if (child.removed || !declared) this.#fail(`${name}: is not declared and still there (${state.kind})`)
       if (declared?.hash !== child.specHash) this.#fail(`${name}: runs an old declaration`)
-      if (isUnwanted(child, mesh)) {
+      if (isRefused(child, mesh)) {
         if (state.kind !== 'idle') this.#fail(`${name}: not wanted, yet ${state.kind}`)
         continue
       }

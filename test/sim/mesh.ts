@@ -175,7 +175,15 @@ export function randomMesh(dice: Dice): Plan {
   const groups: Group[] = []
   for (let i = dice.between(0, 3); i > 0; i--) {
     const parent = groups.length > 0 && dice.chance(0.4) ? dice.pick(groups).name : null
-    groups.push({ name: `group${groups.length}`, parent, strategy: 'one_for_one' })
+    const strategy = dice.pick(['one_for_one', 'one_for_one', 'one_for_all', 'rest_for_one'] as const)
+    const intensity = dice.chance(0.5)
+      ? dice.pick([
+          { max: 1, within: 60_000 },
+          { max: 3, within: 600_000 },
+          { max: 20, within: 600_000 },
+        ])
+      : null
+    groups.push({ name: `group${groups.length}`, parent, strategy, intensity, nodes: [] })
   }
   const specs: Plan['specs'] = []
   const programs = new Map<string, Program>()
@@ -186,4 +194,18 @@ export function randomMesh(dice: Dice): Plan {
     programs.set(spec.name, randomProgram(dice, spec))
   }
   return { specs, groups, programs }
+}
+
+/** The groups with what is directly inside them: in the order of the services, a group where its first one is. */
+export function groupsOf({ specs, groups }: Pick<Plan, 'specs' | 'groups'>): Group[] {
+  const parents = new Map(groups.map(({ name, parent }) => [name, parent]))
+  const nodes = new Map(groups.map(({ name }) => [name, new Set<string>()]))
+  for (const { spec } of specs) {
+    let node = spec.name
+    for (let group = spec.group; group !== null; group = parents.get(group) ?? null) {
+      nodes.get(group)?.add(node)
+      node = group
+    }
+  }
+  return groups.map((group) => ({ ...group, nodes: [...(nodes.get(group.name) ?? [])] }))
 }

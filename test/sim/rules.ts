@@ -6,9 +6,35 @@ export function isBusy({ state }: Child): boolean {
   return 'process' in state || state.kind === 'spawning' || state.kind === 'adopting'
 }
 
-/** True if the child is not to run: its operator, the mesh or the document says so. */
+/** True if the child is not to run: its operator, the mesh or the document says so, or a group around it gave up. */
 export function isUnwanted(child: Child, mesh: Mesh): boolean {
+  return isRefused(child, mesh) || isQuarantined(child, mesh)
+}
+
+/** True if somebody wants it not to run. */
+export function isRefused(child: Child, mesh: Mesh): boolean {
   return mesh.wanted === 'down' || child.desired.kind === 'stopped' || child.removed || !child.spec.enabled
+}
+
+/** True if the shared budget of a group around it is used up. */
+export function isQuarantined(child: Child, mesh: Mesh): boolean {
+  if (child.spec.command === null) return false
+  let group = child.spec.group
+  while (group !== null) {
+    if (mesh.breakers.get(group)?.open) return true
+    group = mesh.groups.get(group)?.parent ?? null
+  }
+  return false
+}
+
+/** The siblings that a service which is restarted with them has to wait for. */
+export function awaited(child: Child, mesh: Mesh): string[] {
+  const { joint } = child
+  return [...mesh.children.values()].flatMap((other) => {
+    if (other === child || joint === null || other.joint?.by !== joint.by) return []
+    const isEnding = other.joint.phase === 'stop' && isBusy(other)
+    return isEnding || (other.name === joint.by && other.state.kind === 'backoff') ? [other.name] : []
+  })
 }
 
 /** True if the child runs and every readiness probe's verdict is pass. */

@@ -5,12 +5,12 @@
  */
 import type { Effect } from '../../supervisor/core/effect.ts'
 import type { Command, Event, Fact, Row } from '../../supervisor/core/event.ts'
-import type { Child, Mesh } from '../../supervisor/core/state.ts'
+import type { Breaker, Child, Mesh } from '../../supervisor/core/state.ts'
 import type { emptyMesh, Stepped, step } from '../../supervisor/core/step.ts'
 import { Answers } from './answers.ts'
 import { Checkers, Violation } from './checkers.ts'
 import type { Dice } from './dice.ts'
-import type { Plan } from './mesh.ts'
+import { groupsOf, type Plan } from './mesh.ts'
 import { ProcessTable } from './process-table.ts'
 import { Queue } from './queue.ts'
 
@@ -92,6 +92,7 @@ export class World {
   /** The journal: the last saved record of every service, and whether the mesh is to be up. */
   rows = new Map<string, Child>()
   wanted: 'up' | 'down' = 'up'
+  breakers = new Map<string, Breaker>()
   #nextEventId = 1
   #request = 0
   #crash: Crash | null = null
@@ -192,13 +193,14 @@ export class World {
     this.checkers.begin()
     const rows: Row[] = JSON.parse(JSON.stringify([...this.rows.values()].map((child) => ({ child }))))
     this.checkers.replay(rows)
-    this.dispatch({ kind: 'recovered', rows, wanted: this.wanted })
+    const breakers = JSON.parse(JSON.stringify(Object.fromEntries(this.breakers)))
+    this.dispatch({ kind: 'recovered', rows, breakers, wanted: this.wanted })
     if (this.wanted === 'up') this.declare()
   }
 
   /** The document is read and applied. */
   declare(): void {
-    this.dispatch({ kind: 'declared', specs: this.plan.specs, groups: this.plan.groups })
+    this.dispatch({ kind: 'declared', specs: this.plan.specs, groups: groupsOf(this.plan) })
   }
 
   /** An operator's command; lost if nobody listens. */
@@ -281,6 +283,9 @@ export class World {
     for (const effect of effects) {
       if (effect.kind === 'forget') this.rows.delete(effect.service)
       if (effect.kind === 'record-wanted') this.wanted = effect.wanted
+      if (effect.kind !== 'record-breaker') continue
+      if (effect.breaker === null) this.breakers.delete(effect.group)
+      else this.breakers.set(effect.group, effect.breaker)
     }
   }
 
