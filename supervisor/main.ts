@@ -2,6 +2,7 @@
 import { existsSync, rmSync } from 'node:fs'
 import { flushCompileCache } from 'node:module'
 import { join } from 'node:path'
+import type { ServiceSpec } from '../schemas/service.ts'
 import type { Plan, Status } from '../schemas/status.ts'
 import type { Fact } from './core/event.ts'
 import { membersOf } from './core/order.ts'
@@ -105,7 +106,13 @@ async function supervise({ foreground, stopOnTerm }: MainOptions): Promise<numbe
   return code
 }
 
-const declaredFact = ({ specs, groups }: Declared): Fact => ({ kind: 'declared', specs, groups })
+type DeclaredFact = Extract<Fact, { kind: 'declared' }>
+
+const declaredFact = (
+  { specs, groups }: Declared,
+  retry = false,
+  preflight: DeclaredFact['preflight'] = {},
+): DeclaredFact => ({ kind: 'declared', specs, groups, retry, preflight })
 
 function listenForSignals(
   supervisor: Supervisor,
@@ -206,12 +213,15 @@ function createControl(serving: Serving, state: ApiState, metrics: Control['metr
     version: () => ({ version: VERSION, pid: process.pid }),
     events: (query) => journal.events(query),
     why: (id) => journal.why(id),
-    async up({ dryRun }): Promise<{ plan: Plan; warnings: string[] }> {
+    async up({ dryRun, retry }): Promise<{ plan: Plan; warnings: string[] }> {
       const fresh = await readDeclared(home)
-      const plan = planOf(supervisor.mesh, fresh.specs)
+      const { restart } = planOf(supervisor.mesh, fresh.specs, retry)
+      const changed = fresh.specs.filter(({ spec }) => restart.includes(spec.name))
+      const found = await preflightAll(supervisor, changed)
+      const plan = planOf(supervisor.mesh, fresh.specs, retry, found)
       if (dryRun) return { plan, warnings: fresh.warnings }
       needJournal('nothing is applied')
-      supervisor.post(declaredFact(fresh))
+      supervisor.post(declaredFact(fresh, retry, found))
       state.declared = fresh
       journal.keepDocument(fresh.key, JSON.stringify(fresh.mesh))
       await state.endpoint.apply(fresh.mesh.metrics)
@@ -229,10 +239,11 @@ function createControl(serving: Serving, state: ApiState, metrics: Control['metr
     async restart(name, { now }) {
       const names = membersOf(supervisor.mesh, known(name))
       needJournal(`${name} is not restarted`)
-      const found = await Promise.all(
-        names.map(async (member) => [member, await supervisor.preflight(member)] as const),
+      const preflight = await preflightAll(
+        supervisor,
+        names.flatMap((member) => supervisor.mesh.children.get(member) ?? []),
       )
-      return supervisor.ask({ kind: 'restart', name, now, preflight: Object.fromEntries(found) })
+      return supervisor.ask({ kind: 'restart', name, now, preflight })
     },
     async probe(name) {
       if (!supervisor.mesh.children.has(name))
@@ -246,6 +257,15 @@ function createControl(serving: Serving, state: ApiState, metrics: Control['metr
     },
     metrics,
   }
+}
+
+/** Looks whether these declarations could start now, by the name of their service. */
+async function preflightAll(
+  supervisor: Supervisor,
+  declared: readonly { readonly spec: ServiceSpec }[],
+): Promise<DeclaredFact['preflight']> {
+  const found = declared.map(async ({ spec }) => [spec.name, await supervisor.preflight(spec)] as const)
+  return Object.fromEntries(await Promise.all(found))
 }
 
 /** Whether the keeper that started this supervisor still is its parent. */

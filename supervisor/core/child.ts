@@ -71,8 +71,9 @@ const restart = (child: Child, scope: Scope, event: Of<'restart-asked'>) => {
   return beginStop(calm, scope, cause, isEnd ? 'end' : 'restart', why[event.cause], event.now)
 }
 const thenStart = (child: Child, scope: Scope) => amendStop(child, scope, 'restart', false)
+/** A sibling's restart that finds it going down already changes nothing: what follows its end is decided. */
 const thenRestart = (child: Child, scope: Scope, event: Of<'restart-asked'>) =>
-  amendStop(child, scope, 'restart', event.now)
+  event.cause === 'sibling' ? child : amendStop(child, scope, 'restart', event.now)
 const thenRest = (child: Child, scope: Scope, event: Of<'stop-asked'>) =>
   amendStop(child, scope, 'stop', event.now)
 /** Wanted again while it goes down for good: it comes back. An unplanned end stays one. */
@@ -240,6 +241,9 @@ export function newChild(name: string, spec: Child['spec'], hash: string, wall: 
     spec,
     specHash: hash,
     nextSpec: null,
+    proven: false,
+    trial: null,
+    rejected: null,
     removed: false,
     desired: { kind: 'running' },
     generation: 0,

@@ -110,6 +110,10 @@ export type Fact =
       readonly kind: 'declared'
       readonly specs: readonly { readonly spec: ServiceSpec; readonly hash: string }[]
       readonly groups: readonly Group[]
+      /** Tries again what was rejected. */
+      readonly retry: boolean
+      /** What speaks against a start of changed services that run. */
+      readonly preflight: Readonly<Record<string, readonly PreflightResult[]>>
     }
   | { readonly kind: 'operator-asked'; readonly request: number; readonly command: Command }
   | { readonly kind: 'host-woke'; readonly gapMs: number }

@@ -1,5 +1,6 @@
 /** After the sweep: rest, start again, wait, or give up. */
 import { backoffMs, CLEAN_MS, nextHalfOpenMs } from './backoff.ts'
+import { failTrial, stuckTrial } from './change.ts'
 import { isExceeded, within } from './intensity.ts'
 import { settleIdle } from './rest.ts'
 import { arm, draw, enter, isWanted, record, type Scope } from './scope.ts'
@@ -39,9 +40,11 @@ function decideRestart(child: Child, scope: Scope, { ending, cause, lifeMs }: En
   const { restart } = child.spec
   if (ending.class === 'planned' && lifeMs >= PLANNED_MS) return tryStart(child, scope, 'config')
   if (ending.class === 'success' && restart !== 'permanent') return rest(child, scope, 'completed', null)
-  if (restart === 'temporary') return rest(child, scope, 'ended', ending.reason)
-  if (ending.class === 'fatal') return blockFatal(child, scope, ending.reason)
-  return restartOrGiveUp(child, scope, ending.reason, cause, lifeMs)
+  if (restart === 'temporary' && child.trial === null) return rest(child, scope, 'ended', ending.reason)
+  const tried = failTrial(child, scope, ending.reason, ending.class === 'fatal')
+  if (tried.specHash !== child.specHash) return tryStart(tried, scope, 'config')
+  if (ending.class === 'fatal') return blockFatal(tried, scope, ending.reason)
+  return restartOrGiveUp(tried, scope, ending.reason, cause, lifeMs)
 }
 
 function rest(child: Child, scope: Scope, why: 'completed' | 'ended', reason: string | null): Child {
@@ -105,7 +108,8 @@ function giveUp(child: Child, scope: Scope, reason: string): Child {
     child.counters.trial === 'failed'
       ? 'gave up again: the half-open try failed'
       : `gave up: more than ${max} failures in ${Math.round(windowMs / 60_000)} min, last`
-  const text = `${why}: ${reason}`
+  const stuck = stuckTrial(child, scope.mesh)
+  const text = `${why}: ${reason}${stuck === null ? '' : `; ${stuck}`}`
   const failed = enter({ ...child, counters }, scope, { kind: 'failed', reason: text, retryAt, by: null })
   return arm(record(failed, scope, 'failed', text, { retryMs: failedMs }), scope, 'retry', retryAt)
 }

@@ -89,7 +89,11 @@ export function showService(child: Child, children: ReadonlyMap<string, Child>, 
       ...Object.values(child.warnings).map((reason) => `would not start again: ${reason}`),
       ...(child.leftovers.length ? [`left over from an earlier life: ${child.leftovers.join(', ')}`] : []),
       ...downNeeds(child, children),
+      ...(child.rejected
+        ? [`runs by the declaration before: the new one was not taken (${child.rejected.reason})`]
+        : []),
     ],
+    rejected: child.rejected?.reason ?? null,
     deadline: state.kind === 'stopping' ? iso(view.wall + Math.max(0, state.deadline - view.at)) : null,
     probes: showProbes(child),
     runbook: view.runbook,
@@ -173,6 +177,7 @@ function nextOf(child: Child, label: ServiceState): string | null {
   if (label === 'degraded' && child.spec.command === null) return `paios probe ${child.name}`
   if (label === 'degraded' || label === 'hung' || label === 'backoff') return `paios logs ${child.name}`
   if (label === 'unknown') return `paios events --service ${child.name}`
+  if (child.rejected !== null) return 'mend paios.yaml, then paios up; or paios up --retry'
   if (Object.keys(child.warnings).length > 0) return `paios status ${child.name}`
   if ((label === 'absent' || label === 'missing') && child.spec.install) return child.spec.install
   return null

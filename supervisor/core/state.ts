@@ -204,6 +204,14 @@ export type PendingStop = { readonly cause: StopCause; readonly now: boolean }
  */
 export type Joint = { readonly by: string; readonly group: string; readonly phase: 'stop' | 'start' }
 
+/** What to go back to. `since`: awake milliseconds at which the newer declaration took force. */
+export type Trial = {
+  readonly spec: ServiceSpec
+  readonly hash: string
+  readonly since: number
+  readonly failures: number
+}
+
 /** One service's record. Immutable: every change makes a new one. */
 export type Child<S extends ChildState = ChildState> = {
   readonly name: string
@@ -211,6 +219,12 @@ export type Child<S extends ChildState = ChildState> = {
   readonly specHash: string
   /** A newer spec that takes force at the next start; null if none. */
   readonly nextSpec: { readonly spec: ServiceSpec; readonly hash: string } | null
+  /** True once a life under this declaration has been stable. */
+  readonly proven: boolean
+  /** The declaration that last worked, while a newer one has to prove itself; null if none is on trial. */
+  readonly trial: Trial | null
+  /** A declaration that was not taken, and why; it is not tried again unless somebody asks. */
+  readonly rejected: { readonly hash: string; readonly reason: string } | null
   readonly removed: boolean
   readonly desired: Desired
   readonly generation: number

@@ -6,13 +6,14 @@
  */
 import { recover } from './adopting.ts'
 import { closeBreakers, quarantineOf, setBreaker } from './breaker.ts'
+import { changeOf, refusalOf, refuse, takeSpec, update } from './change.ts'
 import { newChild } from './child.ts'
 import type { Effect } from './effect.ts'
 import type { Event, Fact } from './event.ts'
 import { obey } from './operator.ts'
 import { dependentsOf, hasProcess, membersByGroup, startOrder } from './order.ts'
 import type { RandomState } from './random.ts'
-import { arm, type Scope } from './scope.ts'
+import { arm, isUp, type Scope } from './scope.ts'
 import type { Child, Mesh } from './state.ts'
 import { type Changes, put, tell } from './tree.ts'
 import { tellTrouble } from './trouble.ts'
@@ -140,12 +141,13 @@ function reconcile(scope: Scope, changes: Changes, fact: Extract<Fact, { kind: '
   const changed: string[] = []
   for (const { spec, hash } of fact.specs) {
     const old = mesh.children.get(spec.name)
-    if (!old) put(mesh, changes, newChild(spec.name, spec, hash, scope.wall))
-    else if ((old.nextSpec?.hash ?? old.specHash) === hash) put(mesh, changes, wantAgain(old))
-    else {
-      put(mesh, changes, takeSpec(old, spec, hash))
-      changed.push(spec.name)
+    if (!old) {
+      put(mesh, changes, newChild(spec.name, spec, hash, scope.wall))
+      continue
     }
+    const taken = redeclare(scope, old, spec, hash, fact)
+    put(mesh, changes, taken)
+    if (taken.specHash !== old.specHash || taken.nextSpec !== old.nextSpec) changed.push(spec.name)
   }
   for (const child of mesh.children.values()) {
     if (!declared.has(child.name) && !child.removed) put(mesh, changes, { ...child, removed: true })
@@ -157,7 +159,8 @@ function reconcile(scope: Scope, changes: Changes, fact: Extract<Fact, { kind: '
   }
   for (const name of changed) {
     const child = mesh.children.get(name)
-    // One that goes down in its turn takes the new declaration with its next start.
+    // What was taken in place runs on; one that goes down in its turn takes the new declaration with its next start.
+    if (child?.state.kind === 'running' && child.nextSpec === null) continue
     if (!child?.pendingStop) tell(scope, changes, name, eventOfChange(child))
   }
   for (const name of mesh.order) {
@@ -170,18 +173,41 @@ function reconcile(scope: Scope, changes: Changes, fact: Extract<Fact, { kind: '
 const isReleased = (child: Child, mesh: Mesh) =>
   child.state.kind === 'failed' && child.state.by !== null && quarantineOf(mesh, child) === null
 
+/** One service that is there already, under the document as it now is. */
+function redeclare(
+  scope: Scope,
+  old: Child,
+  spec: Child['spec'],
+  hash: string,
+  { retry, preflight }: Extract<Fact, { kind: 'declared' }>,
+): Child {
+  const kept = wantAgain(old)
+  switch (changeOf(old, spec, hash, retry)) {
+    case 'unchanged':
+      // The document is back at what runs: nothing is rejected any more.
+      return kept.rejected === null ? kept : { ...kept, rejected: null }
+    case 'pinned':
+      return kept
+    case 'update':
+      return update(kept, scope, spec, hash)
+    case 'restart': {
+      const refusal = refusalOf(preflight[old.name])
+      if (refusal !== null && isUp(old)) return refuse(kept, scope, hash, refusal)
+      return { ...kept, nextSpec: { spec, hash } }
+    }
+    case 'start':
+      return old.state.kind === 'unknown'
+        ? { ...kept, nextSpec: { spec, hash } }
+        : takeSpec(kept, spec, hash, scope.at)
+  }
+}
+
 function wantAgain(old: Child): Child {
   return old.removed || old.pendingStop ? { ...old, removed: false, pendingStop: keptStop(old) } : old
 }
 
 /** An operator's stop goes on in its order, whatever is declared meanwhile. */
 const keptStop = ({ desired, pendingStop }: Child) => (desired.kind === 'stopped' ? pendingStop : null)
-
-function takeSpec(old: Child, spec: Child['spec'], hash: string): Child {
-  if (hasProcess(old) || old.state.kind === 'unknown')
-    return { ...old, removed: false, pendingStop: keptStop(old), nextSpec: { spec, hash } }
-  return { ...old, removed: false, spec, specHash: hash, nextSpec: null, warnings: {} }
-}
 
 /** States that a change of the declaration reaches as a restart; in the others it is like a start. */
 const eventOfChange = (child: Child | undefined) =>

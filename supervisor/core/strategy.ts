@@ -29,7 +29,7 @@ export function reachOf(scope: Scope, child: Child): Reach {
   let node = child.name
   let group = mesh.groups.get(child.spec.group ?? '')
   while (group) {
-    const affected = nodesAffected(group, node).flatMap((name) => membersOf(mesh, name))
+    const affected = affectedIn(mesh, group, node)
     for (const name of affected) names.add(name)
     if (affected.length > 0) outermost = group.name
     if (!countFailure(scope, group)) break
@@ -46,11 +46,16 @@ export function reachOf(scope: Scope, child: Child): Reach {
     : { kind: 'together', group: outermost, names: [...names] }
 }
 
-function nodesAffected({ strategy, nodes }: Group, node: string): readonly string[] {
-  if (strategy === 'one_for_one') return []
-  return strategy === 'one_for_all'
-    ? nodes.filter((name) => name !== node)
-    : nodes.slice(nodes.indexOf(node) + 1)
+/**
+ * The services that the strategy of one group reaches from one of its nodes. The nodes are those of the document; who
+ * is inside now may differ, since a service takes a new declaration with its next start, or goes back to the last one.
+ */
+function affectedIn(mesh: Mesh, { name: group, strategy, nodes }: Group, node: string): string[] {
+  const at = nodes.indexOf(node)
+  if (strategy === 'one_for_one' || at < 0) return []
+  const inside = mesh.members.get(group) ?? []
+  const reached = strategy === 'one_for_all' ? nodes.filter((name) => name !== node) : nodes.slice(at + 1)
+  return reached.flatMap((name) => membersOf(mesh, name)).filter((name) => inside.includes(name))
 }
 
 /** What a service that is restarted with siblings waits for: those that still end, and the one that failed. */
@@ -58,9 +63,12 @@ export function jointObstacles({ name, joint }: Child, mesh: Mesh): string[] {
   if (joint === null) return []
   return (mesh.members.get(joint.group) ?? []).filter((other) => {
     const sibling = mesh.children.get(other)
-    if (other === name || sibling?.joint?.by !== joint.by) return false
+    if (other === name || !sibling?.joint) return false
+    // Also one that a later failure has taken along: it was to end before this one starts.
     const isEnding = sibling.joint.phase === 'stop' && hasProcess(sibling)
-    return isEnding || (other === joint.by && sibling.state.kind === 'backoff')
+    return (
+      isEnding || (other === joint.by && sibling.joint.by === joint.by && sibling.state.kind === 'backoff')
+    )
   })
 }
 
@@ -77,10 +85,13 @@ const COMING = new Set(['waiting', 'checking', 'backoff'])
 /** True for a service that a joint restart takes along: one that runs, or is about to. */
 export const isTakenAlong = (child: Child): boolean => hasProcess(child) || COMING.has(child.state.kind)
 
-/** The joint as it is in the child's present state: it is over once the next life has begun or none will. */
-export function presentJoint(child: Child): Joint | null {
+/**
+ * The joint as it is in the child's present state: it is over once the next life has begun or none will, and where the
+ * document has taken the child out of the group.
+ */
+export function presentJoint(child: Child, mesh: Mesh): Joint | null {
   const { joint } = child
-  if (joint === null) return null
+  if (joint === null || !mesh.members.get(joint.group)?.includes(child.name)) return null
   if (hasProcess(child)) return joint.phase === 'stop' ? joint : null
   if (!COMING.has(child.state.kind)) return null
   return joint.phase === 'start' ? joint : { ...joint, phase: 'start' }

@@ -125,10 +125,14 @@ function quarantine(scope: Scope, changes: Changes, child: Child, group: string,
   }
 }
 
-/** Those with whom it is restarted look again: one waits for it, another may end now. */
+/** Whoever may wait for it looks again, in all groups around it: one may start now, another may end. */
 function pokeJoint(mesh: Mesh, { name: own, joint }: Child, queue: Queue): void {
   if (joint === null) return
-  for (const name of mesh.members.get(joint.group) ?? []) {
+  let outermost = joint.group
+  for (let group = mesh.groups.get(outermost); group?.parent; group = mesh.groups.get(group.parent)) {
+    outermost = group.parent
+  }
+  for (const name of mesh.members.get(outermost) ?? []) {
     const other = mesh.children.get(name)
     if (name === own || !other) continue
     if (other.state.kind === 'waiting') queue.push({ name, event: { kind: 'needs-changed' } })
@@ -139,7 +143,7 @@ function pokeJoint(mesh: Mesh, { name: own, joint }: Child, queue: Queue): void 
 /** A joint restart goes on: whoever may end now ends, whoever waited for this child looks again. */
 function followJoint(scope: Scope, changes: Changes, before: Child, stepped: Child, queue: Queue): Child {
   const { mesh } = scope
-  const joint = presentJoint(stepped)
+  const joint = presentJoint(stepped, mesh)
   const after = joint === stepped.joint ? stepped : { ...stepped, joint }
   put(mesh, changes, after)
   if (before.state.kind !== after.state.kind || before.joint !== after.joint) {

@@ -224,11 +224,11 @@ export function createSupervisor(options: SupervisorOptions) {
     /** Asks the core for something an operator wants; rejects with what it refuses. */
     ask: (command: Extract<Fact, { kind: 'operator-asked' }>['command']): Promise<Accepted> =>
       requests.open((request) => post({ kind: 'operator-asked', request, command })),
-    /** Looks whether these services could start again, for a restart that must not end badly. */
-    preflight: (service: string) =>
+    /** Looks whether a service could start again by this declaration, for a restart that must not end badly. */
+    preflight: (spec: ServiceSpec) =>
       new Promise<Parameters<Parameters<typeof prober.preflight>[2]>[0]>((resolve) => {
-        const about = subject(service)
-        if (about && about.spec.command !== null) prober.preflight(service, about, resolve)
+        const about = subject(spec.name)
+        if (about && spec.command !== null) prober.preflight(spec.name, { ...about, spec }, resolve)
         else resolve([])
       }),
     services: (): Status['services'] => [...mesh.children.values()].map(show),

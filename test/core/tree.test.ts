@@ -225,7 +225,7 @@ describe('a changed document', () => {
 
   it('a need that is new in it wakes the service that waits for it', () => {
     const stage = upAll(new Stage([base(), makeSpec('app')]), 'kb', 'app').ended('kb')
-    stage.declare([base(), top()])
+    stage.declare([base(), { ...top(), command: ['other'] }])
     stage.ended('app', 0)
     assert.equal(stage.kind('app'), 'waiting')
     assert.equal(stage.recover('kb').kind('app'), 'checking')

@@ -21,7 +21,7 @@ function declaredMesh() {
       probes: name === 'beta' ? [{ kind: 'tcp', port: 4242, role: 'readiness' }] : [],
     }),
   }))
-  step(mesh, { kind: 'declared', specs, groups: [], at: 0, wall: 1_000 })
+  step(mesh, { kind: 'declared', specs, groups: [], retry: false, preflight: {}, at: 0, wall: 1_000 })
   return mesh
 }
 

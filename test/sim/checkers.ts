@@ -7,6 +7,7 @@ import type { Effect } from '../../supervisor/core/effect.ts'
 import type { Event, Row } from '../../supervisor/core/event.ts'
 import type { Child, Process } from '../../supervisor/core/state.ts'
 import type { Stepped } from '../../supervisor/core/step.ts'
+import { checkChange } from './change-checkers.ts'
 import {
   awaited,
   isBusy,
@@ -140,6 +141,7 @@ export class Checkers {
       if (effect.kind === 'adopt') this.#checkAdoption(effect)
     }
     this.#tree.after(event, { effects, changes })
+    checkChange(this.#world, event, { effects, changes }, (text) => this.#fail(text))
     for (const [name, before] of changes) {
       const child = children.get(name)
       if (!child) continue
@@ -236,8 +238,8 @@ export class Checkers {
   /** A stop for good begins only when no dependent that goes down too still has its process. */
   #checkStopOrder(before: Child | undefined, child: Child): void {
     if (child.state.kind !== 'stopping' || child.state.then !== 'stop') return
-    // One that hangs serves nobody any more: it is ended at once, whoever goes down with it.
-    if (child.state.cause === 'hung') return
+    // One that hangs or never got ready serves nobody: it is ended at once, whoever goes down with it.
+    if (child.state.cause === 'hung' || child.state.cause === 'start-timeout') return
     if (
       before === undefined ||
       (before.state.kind !== 'running' && before.state.kind !== 'starting' && before.state.kind !== 'hung')
@@ -464,6 +466,9 @@ export class Checkers {
         'lastEnding',
         'leftovers',
         'joint',
+        'proven',
+        'trial',
+        'rejected',
         'since',
       ] as const
       for (const field of same) {

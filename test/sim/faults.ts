@@ -222,7 +222,7 @@ function edit(world: World): string {
     )
     if (specs.some(({ spec }) => spec.name === fresh.name)) return 'nothing to add'
     specs.push({ spec: fresh, hash })
-    plan.programs.set(fresh.name, randomProgram(dice, fresh))
+    plan.programs.set(hash, randomProgram(dice, fresh))
   } else {
     const fresh = randomSpec(
       dice,
@@ -231,9 +231,10 @@ function edit(world: World): string {
       plan.groups,
     )
     specs[index] = { spec: fresh, hash }
-    plan.programs.set(name, randomProgram(dice, fresh))
+    const fault = dice.pick(['none', 'none', 'crashes', 'never-ready'] as const)
+    plan.programs.set(hash, { ...randomProgram(dice, fresh), fault })
   }
-  if (world.wanted === 'up') world.declare()
+  if (world.wanted === 'up') world.declare(dice.chance(0.1))
   return `document: ${what} ${name}`
 }
 

@@ -9,12 +9,15 @@ export type Program = {
   readonly drainMs: number
   /** It runs to its end by itself. */
   readonly isOneshot: boolean
+  /** What is wrong with the declaration itself, until it is mended. */
+  fault: 'none' | 'crashes' | 'never-ready'
 }
 
 /** A declared mesh and its programs. */
 export type Plan = {
   readonly specs: { readonly spec: ServiceSpec; readonly hash: string }[]
   readonly groups: readonly Group[]
+  /** By the hash of the declaration. */
   readonly programs: Map<string, Program>
 }
 
@@ -167,7 +170,13 @@ export function isRunToEnd(spec: ServiceSpec): boolean {
 
 /** The program of a service. */
 export function randomProgram(dice: Dice, spec: ServiceSpec): Program {
-  return { startMs: dice.duration(50, 3_000), drainMs: dice.duration(5, 2_000), isOneshot: isRunToEnd(spec) }
+  const fault = 'none' as const
+  return {
+    startMs: dice.duration(50, 3_000),
+    drainMs: dice.duration(5, 2_000),
+    isOneshot: isRunToEnd(spec),
+    fault,
+  }
 }
 
 /** A mesh of 6 to 16 services. */
@@ -191,7 +200,7 @@ export function randomMesh(dice: Dice): Plan {
     const earlier = specs.map(({ spec }) => spec)
     const spec = randomSpec(dice, `s${specs.length}`, earlier, groups)
     specs.push({ spec, hash: `${spec.name}-0` })
-    programs.set(spec.name, randomProgram(dice, spec))
+    programs.set(`${spec.name}-0`, randomProgram(dice, spec))
   }
   return { specs, groups, programs }
 }

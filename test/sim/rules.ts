@@ -31,9 +31,16 @@ export function isQuarantined(child: Child, mesh: Mesh): boolean {
 export function awaited(child: Child, mesh: Mesh): string[] {
   const { joint } = child
   return [...mesh.children.values()].flatMap((other) => {
-    if (other === child || joint === null || other.joint?.by !== joint.by) return []
+    if (
+      other === child ||
+      joint === null ||
+      !other.joint ||
+      !mesh.members.get(joint.group)?.includes(other.name)
+    )
+      return []
     const isEnding = other.joint.phase === 'stop' && isBusy(other)
-    return isEnding || (other.name === joint.by && other.state.kind === 'backoff') ? [other.name] : []
+    const isFirst = other.name === joint.by && other.joint.by === joint.by && other.state.kind === 'backoff'
+    return isEnding || isFirst ? [other.name] : []
   })
 }
 

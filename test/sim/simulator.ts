@@ -57,7 +57,7 @@ function live(world: World, { days, faultsPerDay }: Options): void {
   world.endTroubles()
   world.tell('** no more faults')
   world.runUntil(end + 10 * 60_000)
-  world.askUp()
+  world.askUp(true)
   world.runUntil(world.at + convergenceMs(world))
   world.checkers.converged()
   world.ask({ kind: 'down' })

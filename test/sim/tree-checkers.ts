@@ -60,9 +60,10 @@ export class TreeCheckers {
   }
 
   #debtsOf(child: Child, { strategy, nodes, name }: Group): Debt[] {
-    if (strategy === 'one_for_one') return []
+    const at = nodes.indexOf(child.name)
+    if (strategy === 'one_for_one' || at < 0) return []
     const { mesh } = this.#world
-    const from = strategy === 'one_for_all' ? 0 : nodes.indexOf(child.name) + 1
+    const from = strategy === 'one_for_all' ? 0 : at + 1
     const reached = new Set(nodes.slice(from))
     return [...mesh.children.values()].flatMap((other): Debt[] => {
       if (other === child || !this.#path(other, name).some((node) => reached.has(node))) return []

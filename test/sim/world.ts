@@ -98,6 +98,8 @@ export class World {
   #crash: Crash | null = null
   /** True while the operator wants a supervisor: a dead one is started again. */
   isKept = true
+  /** True after the last fault. */
+  isCalm = false
 
   constructor(dice: Dice, plan: Plan, core: Core, tellsAll = false) {
     this.dice = dice
@@ -129,7 +131,9 @@ export class World {
    */
   endTroubles(): void {
     this.#crash = null
+    this.isCalm = true
     this.#trouble.clear()
+    for (const program of this.plan.programs.values()) program.fault = 'none'
     for (const proc of this.processes.all()) {
       const child = this.mesh.children.get(proc.service)
       const isJudged =
@@ -137,6 +141,7 @@ export class World {
         child.state.readyAt !== null &&
         child.spec.probes.some((probe) => probe.role === 'liveness')
       if (proc.hungUntil > this.at) proc.hungUntil = isJudged ? Number.POSITIVE_INFINITY : this.at
+      if (proc.readyAt === Number.POSITIVE_INFINITY) proc.readyAt = this.at
       proc.notReadyUntil = Math.min(proc.notReadyUntil, this.at)
       proc.stubbornUntil = Math.min(proc.stubbornUntil, this.at)
     }
@@ -199,8 +204,14 @@ export class World {
   }
 
   /** The document is read and applied. */
-  declare(): void {
-    this.dispatch({ kind: 'declared', specs: this.plan.specs, groups: groupsOf(this.plan) })
+  declare(retry = false): void {
+    this.dispatch({
+      kind: 'declared',
+      specs: this.plan.specs,
+      groups: groupsOf(this.plan),
+      retry,
+      preflight: {},
+    })
   }
 
   /** An operator's command; lost if nobody listens. */
@@ -210,12 +221,12 @@ export class World {
   }
 
   /** The operator wants the mesh up. */
-  askUp(): void {
+  askUp(retry = false): void {
     this.tell('-- operator: up')
     this.wanted = 'up'
     this.isKept = true
     if (this.life === null) this.startSupervisor()
-    else this.declare()
+    this.declare(retry)
   }
 
   /** The supervisor dies at the next step. */
