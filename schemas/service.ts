@@ -105,6 +105,7 @@ export const commonFields = {
   probes: z.array(probeSpec).optional(),
   stop: z.array(stopStep).optional(),
   startTimeout: duration.optional(),
+  restartOn: z.enum(['never', 'binary']).optional(),
 } as const
 
 /**
@@ -124,6 +125,8 @@ export const serviceSpec = z.strictObject({
   stdio: z.enum(['log', 'pipes']).default('log'),
   needs: z.array(need).default([]),
   restart: z.enum(['permanent', 'transient', 'temporary']).default('permanent'),
+  /** `binary`: restarted, planned, once its program has changed on disk; `never`: `status` says so. */
+  restartOn: z.enum(['never', 'binary']).default('never'),
   exits: z.array(exitSignature).default([]),
   probes: z.array(probeSpec).default([]),
   stop: z.array(stopStep).prefault([

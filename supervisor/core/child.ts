@@ -30,7 +30,7 @@ import type { ChildEvent } from './event.ts'
 import { becomeStable, endHung, probeRunning } from './living.ts'
 import { isOver, settleIdle } from './rest.ts'
 import { afterSweep } from './restarting.ts'
-import { isWanted, record, type Scope } from './scope.ts'
+import { isUp, isWanted, record, type Scope } from './scope.ts'
 import { endBudget, judgePreflight, probeStarting, skipPreflight, takeProcess, tryStart } from './starting.ts'
 import type { Child, ChildState, Counters, StopCause } from './state.ts'
 import { amendStop, beginStop, endStep, passLogStep, takeExit } from './stopping.ts'
@@ -85,6 +85,18 @@ const comeBack = (child: Child, scope: Scope) => {
 const sweepThen = (then: 'stop' | 'restart') => (child: Child) =>
   child.state.kind === 'sweeping' ? { ...child, pendingStop: null, state: { ...child.state, then } } : child
 
+/**
+ * Its program is another one on disk: noted, and with `restartOn: binary` a planned restart once it is ready, unless it
+ * could not start again.
+ */
+function noteProgram(child: Child, scope: Scope, event: Of<'program-changed'>): Child {
+  if (event.generation !== child.generation) return child
+  const outdated = { ...child, outdated: event.file, cause: null }
+  const told = record(outdated, scope, 'program-changed', `${event.file} has changed since it was started`)
+  const isDue = child.spec.restartOn === 'binary' && isUp(child) && Object.keys(child.warnings).length === 0
+  return isDue ? beginStop(told, scope, 'config', 'restart', 'its program changed on disk', false) : told
+}
+
 /** The operator vouches for it: failures are forgotten, a breaker closes. */
 function forgive(child: Child): Child {
   const counters: Counters = { ...child.counters, n: 0, ends: [], failedMs: 0, fatalMs: 0, trial: 'none' }
@@ -121,6 +133,7 @@ const nothing: TableRow = {
   'log-seen': stay,
   identified: stay,
   'program-gone': stay,
+  'program-changed': stay,
   noted: tellNote,
   'input-changed': stay,
 }
@@ -131,7 +144,13 @@ const down: TableRow = {
   'restart-asked': startAsked,
   'timer-fired': startAgain,
 }
-const alive: TableRow = { ...nothing, 'stop-asked': stop, 'restart-asked': restart, exited: takeExit }
+const alive: TableRow = {
+  ...nothing,
+  'stop-asked': stop,
+  'restart-asked': restart,
+  exited: takeExit,
+  'program-changed': noteProgram,
+}
 
 /** THE table. */
 export const table: Table = {
@@ -255,6 +274,7 @@ export function newChild(name: string, spec: Child['spec'], hash: string, wall: 
     pendingStop: null,
     joint: null,
     warnings: {},
+    outdated: null,
     trouble: null,
     lastEnding: null,
     leftovers: [],

@@ -72,6 +72,8 @@ export type ChildEvent =
   | { readonly kind: 'input-changed' }
   /** The program that an observed service needs cannot be started any more. */
   | { readonly kind: 'program-gone' }
+  /** The program of a running process is another one on disk. */
+  | { readonly kind: 'program-changed'; readonly generation: number; readonly file: string }
   /** A probe saw that something about the service has changed. */
   | { readonly kind: 'noted'; readonly event: string; readonly text: string }
 

@@ -89,6 +89,9 @@ export function showService(child: Child, children: ReadonlyMap<string, Child>, 
       ...Object.values(child.warnings).map((reason) => `would not start again: ${reason}`),
       ...(child.leftovers.length ? [`left over from an earlier life: ${child.leftovers.join(', ')}`] : []),
       ...downNeeds(child, children),
+      ...(child.outdated
+        ? [`${child.outdated} has changed on disk since it was started   paios restart ${child.name}`]
+        : []),
       ...(child.rejected
         ? [`runs by the declaration before: the new one was not taken (${child.rejected.reason})`]
         : []),

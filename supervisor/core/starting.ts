@@ -166,7 +166,12 @@ export function takeProcess(
     logOffset: event.logOffset,
     adopted: false,
   }
-  const started = enter(child, scope, { kind: 'starting', process, cause: state.cause, health: {} })
+  const started = enter({ ...child, outdated: null }, scope, {
+    kind: 'starting',
+    process,
+    cause: state.cause,
+    health: {},
+  })
   const told = record(started, scope, 'started', `started as pid ${event.identity.pid}`, {
     pid: event.identity.pid,
   })

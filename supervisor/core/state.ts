@@ -239,6 +239,8 @@ export type Child<S extends ChildState = ChildState> = {
   readonly joint: Joint | null
   /** Failing repeated preflights by probe name: what would forbid the next start. */
   readonly warnings: Readonly<Record<string, string>>
+  /** The file that is another one on disk since the process was started; null if none is. */
+  readonly outdated: string | null
   /** What the operator was told of it and that lasts; null if it is well. */
   readonly trouble: Trouble | null
   /** How the last life ended, for `status`; null before the first end. */

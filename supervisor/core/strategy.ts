@@ -72,11 +72,13 @@ export function jointObstacles({ name, joint }: Child, mesh: Mesh): string[] {
   })
 }
 
-/** True while a dependent that is to end with this one still has its process. */
+/** True while a dependent that is to end before this one still has its process, whoever's failure ends it. */
 export function hasJointDependents({ name, joint }: Child, mesh: Mesh): boolean {
+  if (joint === null) return false
+  const inside = mesh.members.get(joint.group) ?? []
   return (mesh.dependents.get(name) ?? []).some((other) => {
     const dependent = mesh.children.get(other)
-    return dependent?.joint?.by === joint?.by && dependent?.joint?.phase === 'stop' && hasProcess(dependent)
+    return dependent?.joint?.phase === 'stop' && hasProcess(dependent) && inside.includes(other)
   })
 }
 

@@ -15,6 +15,8 @@ import { hasReference, MissingSecret, type Secrets } from './secrets.ts'
 import { untilSlot } from './slot.ts'
 import { type Step, type Subject, type TargetOptions, targetOf } from './target.ts'
 
+/** After a wake the probes look again within this time, while failures do not count for a minute. */
+const WAKE_MS = 10_000
 /** A time-out that rings this much too late was ours, not the service's. */
 const LATE_MS = 1_000
 
@@ -33,7 +35,13 @@ export type ProberOptions = TargetOptions & {
   readonly random: () => number
 }
 
-type Runner = { stop(): void; now(): void; readonly role: ProbeRole; readonly kind: string }
+type Runner = {
+  stop(): void
+  now(): void
+  soon(withinMs: number): void
+  readonly role: ProbeRole
+  readonly kind: string
+}
 
 /** Probes are loaded with the first service that has one. */
 async function loadKinds(): Promise<Record<string, ProbeKind>> {
@@ -105,6 +113,10 @@ export function openProber(options: ProberOptions) {
   }
 
   return {
+    /** After a gap: every probe looks again soon, and not all of them at once. */
+    woke(): void {
+      for (const runner of [...runners.values()].flat()) runner.soon(WAKE_MS)
+    },
     /** Every preflight of a service, in parallel. Answers in the same turn if none of them has to wait. */
     preflight(service: string, subject: Subject, done: (results: PreflightResult[]) => void): void {
       const basics = checkBasics(subject.spec, options.secrets)
@@ -226,6 +238,11 @@ function run({ service, generation, subject, probe, delayMs, options, openOne }:
     now() {
       clearTimeout(timer)
       void look()
+    },
+    soon(withinMs) {
+      if (busy) return
+      clearTimeout(timer)
+      timer = setTimeout(look, options.random() * Math.min(withinMs, probe.every))
     },
     stop() {
       stopped = true

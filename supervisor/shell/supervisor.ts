@@ -30,6 +30,7 @@ import { openProbePrograms } from './probe-programs.ts'
 import { openProber, type ProbeRun } from './prober.ts'
 import type { ProcessTable } from './process-table.ts'
 import { openProcesses, type Tell } from './processes.ts'
+import { openProgramWatch } from './program-watch.ts'
 import { findRun, identify } from './proof.ts'
 import type { Secrets } from './secrets.ts'
 import type { Subject } from './target.ts'
@@ -71,6 +72,7 @@ export function createSupervisor(options: SupervisorOptions) {
     lastWakeWall = Date.now()
     measure((to) => to.jumped('stall'))
     post({ kind: 'host-woke', gapMs })
+    prober.woke()
   })
   const timers = createTimers(clock, (service, timer, token) =>
     tell(service, { kind: 'timer-fired', timer, token }),
@@ -105,6 +107,10 @@ export function createSupervisor(options: SupervisorOptions) {
       ),
   })
   const requests = openRequests()
+  const programWatch = openProgramWatch((service, file) => {
+    const generation = mesh.children.get(service)?.generation ?? 0
+    tell(service, { kind: 'program-changed', generation, file })
+  })
 
   const show = (child: Child): Status['services'][number] =>
     showService(child, mesh.children, {
@@ -135,6 +141,7 @@ export function createSupervisor(options: SupervisorOptions) {
         })
         return
       }
+      programWatch.started(service, child.spec)
       processes.spawn(service, child.spec, generation, run)
       measure((to) => to.started(service, cause))
     },
@@ -149,7 +156,11 @@ export function createSupervisor(options: SupervisorOptions) {
         : findRun(table, run, logPathOf(home.logs, service))
       tell(service, { kind: 'identified', run, verdict })
     },
-    adopt: ({ service, generation, process }) => processes.adopt(service, generation, process),
+    adopt({ service, generation, process }) {
+      const spec = mesh.children.get(service)?.spec
+      if (spec) programWatch.started(service, spec)
+      processes.adopt(service, generation, process)
+    },
     'open-probes': ({ service, generation, roles }) => {
       const state = mesh.children.get(service)?.state
       prober.open(service, generation, roles, state?.kind === 'running')
@@ -167,6 +178,7 @@ export function createSupervisor(options: SupervisorOptions) {
     },
     forget: ({ service }) => {
       processes.forget(service)
+      programWatch.forget(service)
       measure((to) => to.forget(service))
     },
     'record-breaker': () => undefined,
@@ -207,7 +219,10 @@ export function createSupervisor(options: SupervisorOptions) {
     tellJournal()
     if (journal.problem() === null) alerts.ticked()
   }, TICK_MS)
-  const scanner = setInterval(() => processes.scan(), SCAN_MS)
+  const scanner = setInterval(() => {
+    processes.scan()
+    programWatch.look()
+  }, SCAN_MS)
   const pruner = setInterval(() => journal.prune(Date.now()), PRUNE_MS)
 
   return {

@@ -140,3 +140,23 @@ describe('a change of what the supervisor does, and not of the process', () => {
     assert.equal(stage.declare([old()]).kind('a'), 'stopping')
   })
 })
+
+describe('a program that has changed on disk', () => {
+  const changed = { kind: 'program-changed', generation: 1, file: '/bin/kb' } as const
+
+  it('is noted, and restarted only where that is declared and it could start again', () => {
+    const noted = new Stage([old()]).up('a').tell('a', changed)
+    assert.deepEqual([noted.kind('a'), noted.child('a').outdated], ['running', '/bin/kb'])
+    const declared = old({ restartOn: 'binary' })
+    assert.equal(new Stage([declared]).up('a').tell('a', changed).kind('a'), 'stopping')
+    const broken = new Stage([{ ...declared, probes: [makeProbe('preflight')] }]).up('a')
+    assert.equal(broken.probe('a', 'tcp-preflight', FAIL).tell('a', changed).kind('a'), 'running')
+  })
+
+  it('is not outdated any more after a restart, which costs no budget', () => {
+    const stage = new Stage([old({ restartOn: 'binary' })]).up('a').tell('a', changed).ended('a', 143).up('a')
+    assert.equal(stage.child('a').outdated, null)
+    assert.equal(stage.child('a').counters.total, 0)
+    assert.equal(stage.tell('a', changed).kind('a'), 'running', 'of an earlier life')
+  })
+})

@@ -45,6 +45,10 @@ async function answering(): Promise<Declared> {
   }
 }
 
+/** How long the supervisor stands still; minutes in the long form. */
+const STILL_MS = process.env['PAIOS_TEST_LONG'] ? 240_000 : 15_000
+const FAILURES = new Set(['degraded', 'hung', 'backoff', 'exited', 'killed', 'stopping', 'failed', 'blocked'])
+
 describe('a stop', { concurrency: 4 }, () => {
   it('kills a child that ignores SIGTERM at its deadline', async (t) => {
     const mesh = await up(t, { a: { command: fixture('deaf.sh'), stop: termFor('500ms') } })
@@ -190,12 +194,14 @@ describe('restarts', { concurrency: 4 }, () => {
     const supervisor = mesh.supervisorPid()
     process.kill(supervisor, 'SIGSTOP')
     t.after(() => kill(supervisor, 'SIGCONT'))
-    await wait(15_000)
+    await wait(STILL_MS)
     process.kill(supervisor, 'SIGCONT')
     await until('the gap is recorded', async () => (await mesh.events()).some(({ kind }) => kind === 'gap'))
-    // Three failed checks would need a second.
-    await wait(1_500)
+    // Three failed checks would need a second; all probes have looked again after ten.
+    await wait(STILL_MS > 60_000 ? 12_000 : 1_500)
     assert.deepEqual(await pidsOf(mesh), before)
+    const failures = (await mesh.events()).filter(({ kind }) => FAILURES.has(kind))
+    assert.deepEqual(failures, [])
     assert.deepEqual(
       (await mesh.status()).services.map(({ restarts }) => restarts),
       [0, 0],

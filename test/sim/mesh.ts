@@ -38,6 +38,7 @@ export function makeSpec(name: string, over: Partial<ServiceSpec> = {}): Service
     stdio: 'log',
     needs: [],
     restart: 'permanent',
+    restartOn: 'never',
     exits: [
       { code: CODES.planned, class: 'planned', reason: 'restarts itself' },
       { code: CODES.fatal, class: 'fatal', reason: 'its configuration is invalid' },
