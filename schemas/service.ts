@@ -106,6 +106,7 @@ export const commonFields = {
   stop: z.array(stopStep).optional(),
   startTimeout: duration.optional(),
   restartOn: z.enum(['never', 'binary']).optional(),
+  hangEvidence: z.boolean().optional(),
 } as const
 
 /**
@@ -135,6 +136,8 @@ export const serviceSpec = z.strictObject({
   ]),
   /** How a hung process is ended; the normal steps unless a preset knows that they cannot work. */
   hangStop: z.array(stopStep).nullable().default(null),
+  /** What a hung process was doing is kept in a file before it is killed. */
+  hangEvidence: z.boolean().default(false),
   /** Budget until first ready; `startTimeoutMax` while a startup probe reports progress. */
   startTimeout: duration.prefault('60s'),
   startTimeoutMax: duration.prefault('60s'),

@@ -173,6 +173,7 @@ async function loadMetrics(supervisor: Supervisor, isUnclean: boolean, startedWa
     isUnclean,
     lastTickWall: supervisor.lastTickWall,
     lastWakeWall: supervisor.lastWakeWall,
+    own: supervisor.limits.figures,
     treeOf: supervisor.treeOf,
     residentBytes,
   })
@@ -192,9 +193,12 @@ function createControl(serving: Serving, state: ApiState, metrics: Control['metr
     keeper: keeperState(),
     metrics: state.endpoint.url(),
     document: documentState(home, state.declared),
-    warnings: [state.endpoint.problem(), journal.problem(), ...supervisor.alerts.problems()].filter(
-      (warning) => warning !== null,
-    ),
+    warnings: [
+      state.endpoint.problem(),
+      journal.problem(),
+      ...supervisor.alerts.problems(),
+      ...supervisor.limits.problems(),
+    ].filter((warning) => warning !== null),
     services: supervisor.services(),
   })
   const known = (name: string): string => {

@@ -16,6 +16,13 @@ export type Effect =
       readonly signal: Extract<StopStep, { step: 'signal' }>['signal']
       readonly to: 'process' | 'group' | 'tree'
     }
+  /** Keeps what a hung process is doing, before it is killed. */
+  | {
+      readonly kind: 'keep-evidence'
+      readonly service: string
+      readonly process: Process
+      readonly reason: string
+    }
   | { readonly kind: 'close-stdin'; readonly service: string; readonly generation: number }
   | {
       readonly kind: 'watch-log'

@@ -85,6 +85,7 @@ export function endHung(child: Child, scope: Scope, reason: string): Child {
     return arm(record({ ...hung, cause: null }, scope, 'hung', text), scope, 'retry', free)
   }
   const told = record({ ...child, cause: null }, scope, 'hung', `hung: ${reason}`)
+  if (spec.hangEvidence) scope.effects.push({ kind: 'keep-evidence', service: child.name, process, reason })
   return beginStop(told, scope, 'hung', 'retry', `hung: ${reason}`, false)
 }
 

@@ -16,9 +16,10 @@ import { PaiosError } from '../errors.ts'
 import { openAcceptance } from './acceptance.ts'
 import { openAlerts } from './alerts.ts'
 import type { Accepted } from './api.ts'
-import { createClock, TICK_MS } from './clock.ts'
+import { createClock, GAP_MS, TICK_MS } from './clock.ts'
 import { SCAN_MS } from './descendants.ts'
 import { createDriver, type Perform } from './driver.ts'
+import { keepHangEvidence } from './hang-evidence.ts'
 import { heed, type Told } from './heed.ts'
 import { type Home, runbookPath } from './home.ts'
 import type { Journal, Left } from './journal.ts'
@@ -26,6 +27,7 @@ import { openKnown } from './known.ts'
 import { logPathOf } from './log-file.ts'
 import type { Logger } from './logger.ts'
 import type { Metrics } from './metrics.ts'
+import { openOwnLimits } from './own-limits.ts'
 import { openProbePrograms } from './probe-programs.ts'
 import { openProber, type ProbeRun } from './prober.ts'
 import type { ProcessTable } from './process-table.ts'
@@ -146,6 +148,18 @@ export function createSupervisor(options: SupervisorOptions) {
       measure((to) => to.started(service, cause))
     },
     signal: ({ service, process, signal, to }) => processes.signal(service, process, signal, to),
+    'keep-evidence'({ service, process, reason }) {
+      const pids = processes.tree(service)
+      const logPath = logPathOf(home.logs, service)
+      const evidence = { service, reason, pids, logPath, logOffset: process.logOffset }
+      try {
+        const path = keepHangEvidence(home.snapshots, table, secrets.redact, evidence)
+        tell(service, { kind: 'noted', event: 'evidence', text: `what it was doing is in ${path}` })
+      } catch (error) {
+        const text = `what it was doing could not be kept: ${(error as Error).message}`
+        tell(service, { kind: 'noted', event: 'evidence', text })
+      }
+    },
     'close-stdin': ({ service }) => processes.closeStdin(service),
     'watch-log': ({ service, generation, index, pattern }) =>
       processes.watchLog(service, generation, index, pattern),
@@ -210,7 +224,13 @@ export function createSupervisor(options: SupervisorOptions) {
     tellJournal()
   }
   const driver = createDriver({ mesh, clock, journal, perform, turned })
+  const limits = openOwnLimits()
+  let dueAt = performance.now() + TICK_MS
   const ticker = setInterval(() => {
+    // A gap is the host's, and told as one.
+    const lateMs = performance.now() - dueAt
+    if (lateMs < GAP_MS) limits.ticked(lateMs)
+    dueAt = performance.now() + TICK_MS
     clock.tick()
     options.beat()
     processes.look()
@@ -254,6 +274,7 @@ export function createSupervisor(options: SupervisorOptions) {
     },
     accept: openAcceptance(known, tell, (service) => prober.again(service, 'readiness')),
     alerts,
+    limits,
     liveCount: () => [...mesh.children.values()].filter(hasProcess).length,
     takeMetrics(loaded: Metrics): void {
       metrics = loaded

@@ -1,6 +1,7 @@
 /** Stopping and handing over on real processes: deadlines, descendants, dependents, supervisors that end or stall. */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { describe, it, type TestContext } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import { openDescendants } from '../../supervisor/shell/descendants.ts'
@@ -178,13 +179,16 @@ describe('restarts', { concurrency: 4 }, () => {
   })
 
   it('follow when a child hangs: found by its liveness probe, killed, started again', async (t) => {
-    const mesh = await up(t, { a: await answering() })
+    const mesh = await up(t, { a: { ...(await answering()), hangEvidence: true } })
     const { pid } = await mesh.service('a')
     process.kill(pid ?? 0, 'SIGSTOP')
     const now = await mesh.untilService('a', 'runs again', (service) => service.ready && service.pid !== pid)
     assert.equal(now.restarts, 1)
     const seen = await kinds(mesh, 'a')
     assert.ok(seen.includes('hung') && seen.includes('killed'), seen.join())
+    const evidence = (await mesh.events('a')).find(({ kind }) => kind === 'evidence')
+    const kept = readFileSync(/is in (\S+)$/.exec(evidence?.text ?? '')?.[1] ?? '', 'utf8')
+    assert.match(kept, new RegExp(`pid ${pid} \\(node[^]*State: T \\(stopped\\)`))
     assert.ok(!isAlive(pid ?? 0))
   })
 

@@ -33,6 +33,7 @@ function metricsOf(mesh: ReturnType<typeof declaredMesh>) {
     isUnclean: false,
     lastTickWall: () => 2_000,
     lastWakeWall: () => 0,
+    own: () => ({ residentBytes: 100, descriptors: 20, lagMs: 0 }),
     treeOf: () => [],
     residentBytes: () => 4096,
   })

@@ -49,6 +49,7 @@ export function makeSpec(name: string, over: Partial<ServiceSpec> = {}): Service
       { step: 'wait-exit', for: 10_000 },
     ],
     hangStop: null,
+    hangEvidence: false,
     startTimeout: 60_000,
     startTimeoutMax: 60_000,
     stableAfter: 10_000,
