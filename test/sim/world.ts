@@ -72,7 +72,7 @@ const MAX_STEPS_PER_DAY = 400_000
 const DAY_MS = 86_400_000
 
 export class World {
-  readonly dice: Dice
+  dice: Dice
   readonly plan: Plan
   readonly core: Core
   readonly queue = new Queue()
@@ -144,6 +144,17 @@ export class World {
       if (proc.readyAt === Number.POSITIVE_INFINITY) proc.readyAt = this.at
       proc.notReadyUntil = Math.min(proc.notReadyUntil, this.at)
       proc.stubbornUntil = Math.min(proc.stubbornUntil, this.at)
+    }
+  }
+
+  /** Something that draws from chance of its own. */
+  withDice(dice: Dice, run: () => void): void {
+    const { dice: own } = this
+    this.dice = dice
+    try {
+      run()
+    } finally {
+      this.dice = own
     }
   }
 
