@@ -3,7 +3,7 @@ import { backoffMs, CLEAN_MS, nextHalfOpenMs } from './backoff.ts'
 import { failTrial, stuckTrial } from './change.ts'
 import { isExceeded, within } from './intensity.ts'
 import { settleIdle } from './rest.ts'
-import { arm, draw, enter, isWanted, record, type Scope } from './scope.ts'
+import { arm, draw, enter, isMeant, isWanted, record, type Scope } from './scope.ts'
 import { tryStart } from './starting.ts'
 import type { Child, Counters, StartCause } from './state.ts'
 import { isJoined } from './strategy.ts'
@@ -27,8 +27,9 @@ export function afterSweep(child: Child, scope: Scope, left: readonly string[]):
     ? record(child, scope, 'left-over', `could not end: ${left.join(', ')}`, { left })
     : child
   const swept = { ...told, leftovers: left }
+  if (state.then === 'end' && isMeant(swept, scope))
+    return rest({ ...swept, pendingStop: null }, scope, 'ended', 'stopped with its siblings')
   if (!isWanted(swept, scope)) return settleIdle(swept, scope)
-  if (state.then === 'end') return rest(swept, scope, 'ended', 'stopped with its siblings')
   if (state.then === 'retry') return decideRestart(swept, scope, state)
   return tryStart(swept, scope, state.cause)
 }

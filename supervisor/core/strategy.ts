@@ -4,7 +4,7 @@
  * failed node of its parent, which restarts it whole; a parent without a budget cannot count, so the group is
  * quarantined there, and so is one directly under the root, which never gives up.
  */
-import { countFailure } from './breaker.ts'
+import { countFailure, groupsAround } from './breaker.ts'
 import { hasProcess, membersOf } from './order.ts'
 import type { Scope } from './scope.ts'
 import type { Child, Group, Joint, Mesh } from './state.ts'
@@ -93,8 +93,12 @@ export const isTakenAlong = (child: Child): boolean => hasProcess(child) || COMI
  */
 export function presentJoint(child: Child, mesh: Mesh): Joint | null {
   const { joint } = child
-  if (joint === null || !mesh.members.get(joint.group)?.includes(child.name)) return null
+  if (joint === null || !isInside(mesh, child, joint.group)) return null
   if (hasProcess(child)) return joint.phase === 'stop' ? joint : null
   if (!COMING.has(child.state.kind)) return null
   return joint.phase === 'start' ? joint : { ...joint, phase: 'start' }
 }
+
+/** True if the service is in the group by the declaration that is in force now. */
+const isInside = (mesh: Mesh, child: Child, group: string): boolean =>
+  groupsAround(mesh, child).some(({ name }) => name === group)

@@ -146,6 +146,8 @@ function followJoint(scope: Scope, changes: Changes, before: Child, stepped: Chi
   const joint = presentJoint(stepped, mesh)
   const after = joint === stepped.joint ? stepped : { ...stepped, joint }
   put(mesh, changes, after)
+  if (stepped.joint !== null && joint === null && after.state.kind === 'waiting')
+    queue.push({ name: after.name, event: { kind: 'needs-changed' } })
   if (before.state.kind !== after.state.kind || before.joint !== after.joint) {
     pokeJoint(mesh, before, queue)
     if (before.joint?.group !== after.joint?.group) pokeJoint(mesh, after, queue)
@@ -191,7 +193,9 @@ function dueStop(child: Child, scope: Scope): ChildEvent | 'later' | null {
   if (isWanted(child, scope)) return null
   const { kind } = child.state
   if (child.state.kind === 'failed' && child.state.by !== null && isMeant(child, scope)) return null
-  if (kind === 'stopping' && child.state.kind === 'stopping' && child.state.then !== 'stop') {
+  // What ends with its siblings stays ended, whatever becomes of the group.
+  const isEnding = child.state.kind === 'stopping' && child.state.then === 'end' && isMeant(child, scope)
+  if (child.state.kind === 'stopping' && child.state.then !== 'stop' && !isEnding) {
     return { kind: 'stop-asked', cause: stopCause(child, scope.mesh), now: false }
   }
   if (RESTS.has(kind)) return null

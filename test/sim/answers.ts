@@ -138,8 +138,11 @@ export class Answers {
     const key = `${service}/${generation}`
     this.spawning.add(key)
     const trouble = world.trouble(service)
-    if (trouble.spawnUntil > world.at) {
-      const permanent = trouble.isSpawnPermanent
+    const state = world.mesh.children.get(service)?.state
+    const isReplacement = state?.kind === 'spawning' && (state.cause === 'crash' || state.cause === 'hung')
+    const isHeld = world.journalFailsUntil > world.at && !isReplacement
+    if (trouble.spawnUntil > world.at || isHeld) {
+      const permanent = isHeld || trouble.isSpawnPermanent
       world.ours(world.latency(), () => {
         this.spawning.delete(key)
         const event = { kind: 'spawn-failed', generation, reason: 'cannot be executed', permanent } as const

@@ -7,7 +7,7 @@ import type { Effect } from '../../supervisor/core/effect.ts'
 import type { Event, Row } from '../../supervisor/core/event.ts'
 import type { Child, Process } from '../../supervisor/core/state.ts'
 import type { Stepped } from '../../supervisor/core/step.ts'
-import { checkChange } from './change-checkers.ts'
+import { ChangeCheckers } from './change-checkers.ts'
 import {
   awaited,
   isBusy,
@@ -78,10 +78,12 @@ export class Checkers {
   readonly #untouchable = new Map<string, string>()
 
   readonly #tree: TreeCheckers
+  readonly #change: ChangeCheckers
 
   constructor(world: World) {
     this.#world = world
     this.#tree = new TreeCheckers(world, (text) => this.#fail(text))
+    this.#change = new ChangeCheckers(world, (text) => this.#fail(text))
   }
 
   #fail(text: string): never {
@@ -92,7 +94,17 @@ export class Checkers {
   begin(): void {
     this.#untouchable.clear()
     this.#tree.begin()
+    this.#change.begin()
     this.#graceUntil = 0
+  }
+
+  /** What was counted since the last flush is forgotten with it. */
+  lostPower(): void {
+    this.#budgets.clear()
+    this.#kills.clear()
+    this.#stopped.clear()
+    for (const { name, desired } of this.#world.rows.values())
+      if (desired.kind === 'stopped') this.#stopped.add(name)
   }
 
   before(event: Event): void {
@@ -141,12 +153,11 @@ export class Checkers {
       if (effect.kind === 'adopt') this.#checkAdoption(effect)
     }
     this.#tree.after(event, { effects, changes })
-    checkChange(this.#world, event, { effects, changes }, (text) => this.#fail(text))
+    this.#change.after(event, { effects, changes })
     for (const [name, before] of changes) {
       const child = children.get(name)
       if (!child) continue
       if (before) this.#checkDesired(event, before, child)
-      this.#checkStopOrder(before, child)
       this.#checkGrace(event, before, child)
       this.#checkTold(child)
     }
@@ -235,26 +246,6 @@ export class Checkers {
       this.#fail(`${child.name}: ${event.kind} changed what the operator wants`)
   }
 
-  /** A stop for good begins only when no dependent that goes down too still has its process. */
-  #checkStopOrder(before: Child | undefined, child: Child): void {
-    if (child.state.kind !== 'stopping' || child.state.then !== 'stop') return
-    // One that hangs or never got ready serves nobody: it is ended at once, whoever goes down with it.
-    if (child.state.cause === 'hung' || child.state.cause === 'start-timeout') return
-    if (
-      before === undefined ||
-      (before.state.kind !== 'running' && before.state.kind !== 'starting' && before.state.kind !== 'hung')
-    )
-      return
-    for (const other of this.#world.mesh.children.values()) {
-      if (!other.spec.needs.some((need) => need.service === child.name)) continue
-      if (isUnwanted(other, this.#world.mesh) && isBusy(other)) {
-        this.#fail(
-          `${child.name}: stopped before ${other.name} (${other.state.kind}), which needs it and goes down too`,
-        )
-      }
-    }
-  }
-
   /** The step's rows are in the journal: now they count. */
   saved(event: Event, { effects, changes }: Stepped): void {
     const { mesh, rows } = this.#world
@@ -263,6 +254,7 @@ export class Checkers {
     for (const child of mesh.children.values()) {
       if (rows.get(child.name) !== child) this.#fail(`${child.name}: changed without its row being saved`)
     }
+    this.#tree.saved()
     this.#followOperator(event, effects)
     for (const [name, before] of changes) {
       const child = mesh.children.get(name)

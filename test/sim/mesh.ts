@@ -16,7 +16,7 @@ export type Program = {
 /** A declared mesh and its programs. */
 export type Plan = {
   readonly specs: { readonly spec: ServiceSpec; readonly hash: string }[]
-  readonly groups: readonly Group[]
+  readonly groups: Group[]
   /** By the hash of the declaration. */
   readonly programs: Map<string, Program>
 }
@@ -162,6 +162,8 @@ export function randomSpec(
         ])
       : null,
     enabled: !dice.chance(0.03),
+    restartOn: dice.chance(0.3) ? 'binary' : 'never',
+    hangEvidence: dice.chance(0.2),
   })
 }
 
@@ -181,21 +183,24 @@ export function randomProgram(dice: Dice, spec: ServiceSpec): Program {
   }
 }
 
+/** One random group; `earlier` are those that it may be inside of. */
+export function randomGroup(dice: Dice, name: string, earlier: readonly Group[]): Group {
+  const parent = earlier.length > 0 && dice.chance(0.4) ? dice.pick(earlier).name : null
+  const strategy = dice.pick(['one_for_one', 'one_for_one', 'one_for_all', 'rest_for_one'] as const)
+  const intensity = dice.chance(0.5)
+    ? dice.pick([
+        { max: 1, within: 60_000 },
+        { max: 3, within: 600_000 },
+        { max: 20, within: 600_000 },
+      ])
+    : null
+  return { name, parent, strategy, intensity, nodes: [] }
+}
+
 /** A mesh of 6 to 16 services. */
 export function randomMesh(dice: Dice): Plan {
   const groups: Group[] = []
-  for (let i = dice.between(0, 3); i > 0; i--) {
-    const parent = groups.length > 0 && dice.chance(0.4) ? dice.pick(groups).name : null
-    const strategy = dice.pick(['one_for_one', 'one_for_one', 'one_for_all', 'rest_for_one'] as const)
-    const intensity = dice.chance(0.5)
-      ? dice.pick([
-          { max: 1, within: 60_000 },
-          { max: 3, within: 600_000 },
-          { max: 20, within: 600_000 },
-        ])
-      : null
-    groups.push({ name: `group${groups.length}`, parent, strategy, intensity, nodes: [] })
-  }
+  for (let i = dice.between(0, 3); i > 0; i--) groups.push(randomGroup(dice, `group${groups.length}`, groups))
   const specs: Plan['specs'] = []
   const programs = new Map<string, Program>()
   for (let i = dice.between(6, 16); i > 0; i--) {

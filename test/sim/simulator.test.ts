@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, it } from 'node:test'
-import { loadMutant, mutants } from './mutants.ts'
+import { hunt, mutants } from './mutants.ts'
 import { type Options, runSeed } from './simulator.ts'
 
 const DAY: Options = { days: 1, faultsPerDay: 100 }
@@ -36,9 +39,40 @@ describe('the simulator', () => {
     assertKept(9000, 50, { days: 1, faultsPerDay: 480 }))
 
   for (const mutant of mutants) {
-    it(`catches ${mutant.bug} within 200 seeds`, async () => {
-      const core = await loadMutant(mutant)
-      assert.notEqual(findFailure(1, 200, { ...DAY, core }), null)
+    it(`catches within 200 seeds: ${mutant.bug}`, async () => {
+      assert.notEqual(await hunt(mutant, 200, DAY), null)
     })
   }
+})
+
+describe('a mutant', () => {
+  const load = async (text: string) => {
+    const folder = mkdtempSync(join(tmpdir(), 'paios-patch-'))
+    const patch = join(folder, 'stale.patch')
+    writeFileSync(patch, text)
+    try {
+      return await hunt({ slug: 'stale', bug: 'none', patch }, 1, DAY)
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+  }
+  const patchOf = (file: string, line: string) =>
+    `A bug.\n--- a/${file}\n+++ b/${file}\n@@ -1,1 +1,2 @@\n ${line}\n+// more\n`
+
+  it('whose patch does not fit the core any more is an error', async () => {
+    const stale = patchOf('supervisor/core/tree.ts', 'what never stood there')
+    await assert.rejects(load(stale), /stale\.patch does not apply to the core any more/)
+    await assert.rejects(load(patchOf('supervisor/core/nothing.ts', 'a')), /does not apply/)
+    await assert.rejects(load('A bug without a patch.\n'), /does not apply/)
+  })
+
+  it('whose patch changes nothing in the core is an error', async () => {
+    const elsewhere = 'A bug.\n--- /dev/null\n+++ b/elsewhere.txt\n@@ -0,0 +1,1 @@\n+hello\n'
+    await assert.rejects(load(elsewhere), /changes nothing in the core/)
+  })
+
+  it('says in words what is wrong, and there are at least twelve', () => {
+    assert.ok(mutants.length >= 12)
+    for (const { bug, slug } of mutants) assert.match(bug, /^[A-Z].*\.$/, slug)
+  })
 })

@@ -98,6 +98,10 @@ export class World {
   #crash: Crash | null = null
   /** True while the operator wants a supervisor: a dead one is started again. */
   isKept = true
+  /** Until then the journal's database takes nothing; its spool does. */
+  journalFailsUntil = 0
+  /** What a power cut leaves of the journal: all up to the last commit that was flushed. */
+  #durable: { rows: Map<string, Child>; breakers: Map<string, Breaker>; nextEventId: number } | null = null
   /** True after the last fault. */
   isCalm = false
 
@@ -132,6 +136,7 @@ export class World {
   endTroubles(): void {
     this.#crash = null
     this.isCalm = true
+    this.journalFailsUntil = 0
     this.#trouble.clear()
     for (const program of this.plan.programs.values()) program.fault = 'none'
     for (const proc of this.processes.all()) {
@@ -256,6 +261,15 @@ export class World {
     })
   }
 
+  /** The journal falls back to what was flushed. */
+  losePower(): void {
+    if (this.#durable === null) return
+    this.rows = new Map(this.#durable.rows)
+    this.breakers = new Map(this.#durable.breakers)
+    this.#nextEventId = this.#durable.nextEventId
+    this.checkers.lostPower()
+  }
+
   /** No supervisor any more. */
   endLife(): void {
     this.life = null
@@ -279,6 +293,13 @@ export class World {
     const crash = this.#dueCrash(stepped)
     if (crash?.isBeforeSave) return this.crash()
     this.#save(stepped.changes.keys(), stepped.effects)
+    // What an operator wants is committed with a flush, and with it all that was committed before.
+    if (fact.kind === 'operator-asked' || fact.kind === 'declared')
+      this.#durable = {
+        rows: new Map(this.rows),
+        breakers: new Map(this.breakers),
+        nextEventId: this.#nextEventId,
+      }
     this.checkers.saved(event, stepped)
     const performed = crash ? stepped.effects.slice(0, crash.performed) : stepped.effects
     for (const effect of performed) this.answers.perform(effect)
