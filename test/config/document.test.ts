@@ -70,7 +70,7 @@ services:
     assert.deepEqual(mesh.groups, [])
     assert.deepEqual(mesh.host, { profile: 'always_on' })
     assert.deepEqual(mesh.metrics, { port: 18_780, enabled: true })
-    assert.deepEqual(mesh.defaults, { env: {} })
+    assert.deepEqual(mesh.defaults, { env: {}, maxFailedStart: 20_000 })
     assert.deepEqual(mesh.warnings, [])
   })
 

@@ -135,7 +135,9 @@ groups:
   l: { group: k }
   m: { strategy: one_for_some }
 `).filter((line) => line.includes('strategy')),
-      ['paios.yaml:9:18 groups.m.strategy: expected one_for_one, one_for_all or rest_for_one'],
+      [
+        'paios.yaml:9:18 groups.m.strategy: expected one of one_for_one, one_for_all, rest_for_one (did you mean `one_for_one`?)',
+      ],
     )
     assert.deepEqual(
       problemsOf(`version: 1

@@ -216,6 +216,18 @@ describe('the order of a restart together', () => {
     for (const name of ['a', 'kb', 'mid', 'app']) assert.equal(stage.child(name).joint, null)
   })
 
+  it('a second failure takes over whom it concerns; the first one and the order of the stops still wait for them', () => {
+    const specs = { a: {}, kb: {}, z: {}, app: { needs: needs('kb', 'z') } }
+    const stage = upAll(familyOf('rest_for_one', specs), 'a', 'kb', 'z', 'app').ended('a').ended('z')
+    assert.equal(stage.child('app').joint?.by, 'z')
+    assert.deepEqual(kinds(stage, 'kb', 'app'), ['running', 'stopping'])
+    stage.fire('a', 'backoff')
+    assert.deepEqual(stage.state('a', 'waiting').for, ['kb', 'app'])
+    assert.equal(stage.ended('app', 0).kind('kb'), 'stopping')
+    assert.equal(stage.ended('kb', 0).kind('a'), 'checking')
+    assert.deepEqual(lives(settle(stage), 'a', 'kb', 'z', 'app'), [2, 2, 2, 2])
+  })
+
   it('a document that is declared again in the middle of it changes nothing', () => {
     const stage = tower().ended('a')
     stage.declare([...stage.mesh.children.values()].map(({ spec }) => spec))
@@ -304,12 +316,13 @@ describe('a supervisor that dies in the middle of a restart together', () => {
 describe('a document that takes the group away', () => {
   const loose = () => ['a', 'kb', 'mid', 'app'].map((name) => makeSpec(name))
 
-  it('in the middle of a restart together ends it: nobody waits for siblings that are none any more', () => {
+  it('in the middle of a restart together ends it: nobody waits for siblings that are none any more, and nobody else ends', () => {
     const stage = tower().ended('a').fire('a', 'backoff')
     assert.equal(stage.kind('a'), 'waiting')
     const specs = [...stage.mesh.children.values()].map(({ spec }) => ({ ...spec, group: null }))
     settle(stage.declare(specs, { groups: [] }))
     assert.deepEqual(kinds(stage, 'a', 'kb', 'mid', 'app'), ['running', 'running', 'running', 'running'])
+    assert.deepEqual(lives(stage, 'a', 'kb', 'mid', 'app'), [2, 1, 1, 2])
     for (const { joint } of stage.mesh.children.values()) assert.equal(joint, null)
   })
 
