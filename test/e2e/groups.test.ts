@@ -49,7 +49,7 @@ describe('a group whose nodes go together', LIMIT, () => {
     )
     const cause = (await mesh.events('c')).find(({ text }) => text.includes('a sibling is restarted'))
     const chain = await mesh.cli(['events', '--why', String(cause?.id)])
-    assert.match(chain.stdout, /killed by SIGKILL[^]*restarted with it: b, c[^]*a sibling is restarted/)
+    assert.match(chain.stdout, /killed by SIGKILL[\s\S]*restarted with it: b, c[\s\S]*a sibling is restarted/)
   })
 
   it('rest_for_one: what stands before keeps its process, what stands after does not', async (t) => {

@@ -188,7 +188,7 @@ describe('restarts', { concurrency: 4 }, () => {
     assert.ok(seen.includes('hung') && seen.includes('killed'), seen.join())
     const evidence = (await mesh.events('a')).find(({ kind }) => kind === 'evidence')
     const kept = readFileSync(/is in (\S+)$/.exec(evidence?.text ?? '')?.[1] ?? '', 'utf8')
-    assert.match(kept, new RegExp(`pid ${pid} \\(node[^]*State: T \\(stopped\\)`))
+    assert.match(kept, new RegExp(`pid ${pid} \\(node[\\s\\S]*State: T \\(stopped\\)`))
     assert.ok(!isAlive(pid ?? 0))
   })
 
