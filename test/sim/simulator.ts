@@ -61,6 +61,7 @@ function convergenceMs(world: World): number {
   for (const child of world.mesh.children.values()) {
     for (const timer of Object.values(child.timers)) latest = Math.max(latest, timer.at)
   }
+  for (const { open } of world.mesh.breakers.values()) latest = Math.max(latest, open?.retryAt ?? 0)
   return latest - world.at + world.mesh.children.size * ONE_START_MS + HOUR_MS
 }
 
