@@ -35,16 +35,22 @@ function labelObserved(child: Child, health: Health): ServiceState {
   return failures(child.spec, health, ['readiness', 'liveness']).length > 0 ? 'degraded' : 'starting'
 }
 
+/** A life after a failure, or by a new declaration, must have lasted this long: many programs fail at once. */
+const FIRST_MS = 1_000
+
 /**
- * False while the child is still on its way somewhere: starting, stopping, in backoff, or waiting on such a
- * one.
+ * False while the child is still on its way somewhere: starting, stopping, in backoff, in the first moments of a life
+ * that may be the next failure, or waiting on such a one.
  */
-export function isSettled(child: Child, children: ReadonlyMap<string, Child>): boolean {
+export function isSettled(child: Child, children: ReadonlyMap<string, Child>, at: number): boolean {
   const label = labelOf(child)
+  const { state, counters, trial } = child
+  const isDoubtful = state.kind === 'running' && (trial !== null || counters.n > 0)
+  if (isDoubtful && state.readyAt !== null && at - state.readyAt < FIRST_MS) return false
   if (label === 'waiting' && child.state.kind === 'waiting') {
     return child.state.for.every((name) => {
       const need = children.get(name)
-      return need === undefined || isSettled(need, children)
+      return need === undefined || isSettled(need, children, at)
     })
   }
   return label !== 'starting' && label !== 'stopping' && label !== 'backoff' && label !== 'hung'
@@ -75,7 +81,7 @@ export function showService(child: Child, children: ReadonlyMap<string, Child>, 
         ? { at: iso(desired.at), until: desired.until === null ? null : iso(desired.until) }
         : null,
     ready: isUp(child),
-    settled: isSettled(child, children),
+    settled: isSettled(child, children, view.at),
     pid: processOf(child)?.identity.pid ?? null,
     generation: child.generation,
     since: iso(child.since),

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { ServiceSpec } from '../../schemas/service.ts'
+import { isSettled } from '../../supervisor/core/snapshot.ts'
 import { CODES, makeProbe, makeSpec } from '../sim/mesh.ts'
 import { FAIL, PASS, Stage } from './stage.ts'
 
@@ -158,5 +159,16 @@ describe('a program that has changed on disk', () => {
     assert.equal(stage.child('a').outdated, null)
     assert.equal(stage.child('a').counters.total, 0)
     assert.equal(stage.tell('a', changed).kind('a'), 'running', 'of an earlier life')
+  })
+})
+
+describe('a life that may be the next failure', () => {
+  it('is settled a second after it is ready, and one without a doubt at once', () => {
+    const settled = (stage: Stage) => isSettled(stage.child('a'), stage.mesh.children, stage.at)
+    assert.equal(settled(new Stage([old()]).up('a')), true)
+    const tried = onTrial().spawned('a')
+    assert.deepEqual([tried.kind('a'), settled(tried), settled(tried.pass(1_000))], ['running', false, true])
+    const again = new Stage([old()]).up('a').ended('a', 1).fire('a', 'backoff').checked('a').spawned('a')
+    assert.deepEqual([again.kind('a'), settled(again), settled(again.pass(1_000))], ['running', false, true])
   })
 })
