@@ -14,6 +14,7 @@ import { log } from './log.ts'
 import { mcp } from './mcp.ts'
 import { memory } from './memory.ts'
 import { port } from './port.ts'
+import { processes } from './processes.ts'
 import { socket } from './socket.ts'
 import { sqlite } from './sqlite.ts'
 import { tcp } from './tcp.ts'
@@ -36,6 +37,7 @@ export const probeKinds = {
   mcp,
   memory,
   port,
+  processes,
   socket,
   sqlite,
   tcp,

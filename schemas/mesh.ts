@@ -5,7 +5,7 @@
 import { z } from 'zod'
 import { defaultLogs } from './logs.ts'
 import type { PresetContext } from './preset.ts'
-import { argv, commonFields, need, type ServiceSpecInput, serviceName } from './service.ts'
+import { argv, commonFields, intensity, need, type ServiceSpecInput, serviceName } from './service.ts'
 import { duration } from './units.ts'
 
 /** The preset of a service that names none. */
@@ -36,7 +36,10 @@ const timezone = z.string().refine(isTimezone, { error: 'is not a time zone such
 const env = z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'is not a variable name'), z.string())
 
 const group = z.strictObject({
-  strategy: z.literal('one_for_one').default('one_for_one'),
+  /** Whom an unplanned restart of one of its nodes concerns: nobody else, all of them, or those after it. */
+  strategy: z.enum(['one_for_one', 'one_for_all', 'rest_for_one']).default('one_for_one'),
+  /** A budget that its nodes share. Used up, all of them stop, and the group counts as one failure of its parent. */
+  intensity: intensity.optional(),
   /** The group that this one is inside of. */
   group: serviceName.optional(),
   /** What every member needs. */
@@ -83,6 +86,7 @@ export function meshDocument(presets: PresetRegister) {
         timezone: timezone.optional(),
         env: env.default({}),
         logs: defaultLogs.default({}),
+        maxFailedStart: duration.prefault('20s'),
       })
       .prefault({}),
     services: z.record(serviceName, service as z.ZodType<ServiceEntry>).default({}),

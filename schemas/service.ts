@@ -81,7 +81,7 @@ export const need = z.union([
 ])
 
 /** Restart intensity: at most `max` unplanned restarts in `within`. */
-const intensity = z.strictObject({ max: z.int().min(1).max(1000), within: duration })
+export const intensity = z.strictObject({ max: z.int().min(1).max(1000), within: duration })
 
 /** An environment value. `${file:PATH}`, `${env:NAME}` and `${json:PATH#a.b}` are read at each spawn. */
 const envMap = z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'is not a variable name'), z.string())
@@ -108,6 +108,8 @@ export const commonFields = {
   startTimeout: duration.optional(),
   /** No part of the spec: how its log file is kept does not change the process. */
   logs: serviceLogs.optional(),
+  restartOn: z.enum(['never', 'binary']).optional(),
+  hangEvidence: z.boolean().optional(),
 } as const
 
 /**
@@ -127,6 +129,8 @@ export const serviceSpec = z.strictObject({
   stdio: z.enum(['log', 'pipes']).default('log'),
   needs: z.array(need).default([]),
   restart: z.enum(['permanent', 'transient', 'temporary']).default('permanent'),
+  /** `binary`: restarted, planned, once its program has changed on disk; `never`: `status` says so. */
+  restartOn: z.enum(['never', 'binary']).default('never'),
   exits: z.array(exitSignature).default([]),
   probes: z.array(probeSpec).default([]),
   stop: z.array(stopStep).prefault([
@@ -135,6 +139,8 @@ export const serviceSpec = z.strictObject({
   ]),
   /** How a hung process is ended; the normal steps unless a preset knows that they cannot work. */
   hangStop: z.array(stopStep).nullable().default(null),
+  /** What a hung process was doing is kept in a file before it is killed. */
+  hangEvidence: z.boolean().default(false),
   /** Budget until first ready; `startTimeoutMax` while a startup probe reports progress. */
   startTimeout: duration.prefault('60s'),
   startTimeoutMax: duration.prefault('60s'),

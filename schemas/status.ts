@@ -57,6 +57,8 @@ export const serviceStatus = z.strictObject({
   next: z.string().nullable(),
   /** Standing warnings of a service that runs, such as a config file that would not survive a restart. */
   warnings: z.array(z.string()),
+  /** Why its newest declaration was not taken, or was taken back; null if it is in force. */
+  rejected: z.string().nullable(),
   /** While stopping: when SIGKILL follows. */
   deadline: instant.nullable(),
   probes: z.array(probeStatus),
@@ -92,6 +94,10 @@ export type Status = z.output<typeof status>
 export const plan = z.strictObject({
   start: z.array(z.string()),
   restart: z.array(z.string()),
+  /** Watched in another way from now on; the process runs on. */
+  update: z.array(z.string()),
+  /** Declared anew, and not taken: it could not start, or was tried before. */
+  refused: z.array(z.strictObject({ name: z.string(), reason: z.string() })),
   stop: z.array(z.string()),
   unchanged: z.array(z.string()),
 })

@@ -271,6 +271,7 @@ export const openclawGateway = defineService({
       stop: stopSteps(drainGrace),
       // Signals do not reach a hung one, and SIGKILL of the whole tree always follows the last step.
       hangStop: [],
+      hangEvidence: true,
       // Ready after 9 to 17 s; a migration may take minutes and says `starting` meanwhile.
       startTimeout: '90s',
       startTimeoutMax: '300s',

@@ -8,15 +8,16 @@ import type { AnyPreset, MeshDocument, PresetRegister } from '../schemas/mesh.ts
 import { DEFAULT_PRESET, meshDocument } from '../schemas/mesh.ts'
 import { commonFields, type ServiceSpec, serviceSpec } from '../schemas/service.ts'
 import { LOG_DEFAULTS, type LogsPolicy } from './core/log-policy.ts'
+import type { Group } from './core/state.ts'
 import { MAX_DOCUMENT_BYTES } from './document/file.ts'
 import { type Finding, findings, type Path, type Problem } from './document/problem.ts'
 import {
   checkCycles,
   checkDoubts,
   checkNames,
+  checkOrder,
   checkPorts,
   expandNeeds,
-  type GroupSpec,
   groupSpecs,
 } from './document/references.ts'
 import { decode, parseSource, type Source } from './document/source.ts'
@@ -27,7 +28,7 @@ const MAX_SERVICES = 1000
 /** A valid document, ready for the core. */
 export type MeshConfig = {
   readonly specs: readonly ServiceSpec[]
-  readonly groups: readonly GroupSpec[]
+  readonly groups: readonly Group[]
   readonly host: MeshDocument['host']
   readonly metrics: MeshDocument['metrics']
   readonly alerts: MeshDocument['alerts']
@@ -75,7 +76,7 @@ export function parseMesh(document: Uint8Array | string, options: MeshOptions): 
     ok: true,
     mesh: {
       specs,
-      groups: groupSpecs(mesh.groups),
+      groups: groupSpecs(specs, mesh.groups),
       host: mesh.host,
       metrics: mesh.metrics,
       alerts: mesh.alerts,
@@ -83,7 +84,7 @@ export function parseMesh(document: Uint8Array | string, options: MeshOptions): 
       defaults: mesh.defaults,
       logs: logsPolicy(mesh),
       hash,
-      warnings: sorted(checkDoubts(specs).map(source.locate)),
+      warnings: sorted(checkDoubts(specs, mesh).map(source.locate)),
     },
   }
 }
@@ -106,6 +107,7 @@ function checkMesh(mesh: MeshDocument, raw: Raw, options: MeshOptions) {
   // Names of services whose spec failed would look unknown, so references wait until every spec is made.
   if (problems.length > 0) return { specs, mesh, problems }
   problems.push(...checkNames(specs, mesh.groups))
+  if (problems.length === 0) problems.push(...checkOrder(specs, mesh.groups))
   const expanded = expandNeeds(specs, mesh.groups)
   problems.push(...checkCycles(expanded), ...checkPorts(specs, mesh.metrics))
   return { specs: expanded, mesh, problems }

@@ -7,8 +7,10 @@ import { homedir } from 'node:os'
 import type { ServiceSpec } from '../schemas/service.ts'
 import type { Plan, Status } from '../schemas/status.ts'
 import type { MeshConfig } from './config.ts'
+import { type Change, changeOf, refusalOf } from './core/change.ts'
+import type { PreflightResult } from './core/event.ts'
+import { isUp } from './core/scope.ts'
 import type { Group, Mesh } from './core/state.ts'
-import { hasProcess } from './core/tree.ts'
 import { readDocument } from './document/file.ts'
 import { errnoOf, PaiosError } from './errors.ts'
 import type { Home } from './shell/home.ts'
@@ -32,8 +34,7 @@ const keyOf = (hash: string) => `${hash}:${VERSION}`
 
 function declare(mesh: Declared['mesh'], problem: string | null, warnings: string[] = []): Declared {
   const specs = mesh.specs.map((spec) => ({ spec, hash: specHash(spec) }))
-  const groups = mesh.groups.map(({ name, parent }) => ({ name, parent, strategy: 'one_for_one' as const }))
-  return { key: keyOf(mesh.hash), specs, groups, mesh, warnings, problem }
+  return { key: keyOf(mesh.hash), specs, groups: mesh.groups, mesh, warnings, problem }
 }
 
 /** Reads and checks the document. Throws document-invalid with every problem. */
@@ -90,23 +91,33 @@ function takeHandOver(home: Home): Declared['mesh'] | null {
 
 const hashOf = (path: string) => createHash('sha256').update(readDocument(path)).digest('hex')
 
-/** What making this mesh the one in force would do. */
-export function planOf(mesh: Mesh, specs: Declared['specs']): Plan {
-  const plan = {
-    start: [] as string[],
-    restart: [] as string[],
-    stop: [] as string[],
-    unchanged: [] as string[],
-  }
-  for (const { spec, hash } of specs) {
+/** What making this mesh the one in force would do. `found`: what speaks against a start of changed services. */
+export function planOf(
+  mesh: Mesh,
+  specs: Declared['specs'],
+  isRetry: boolean,
+  found: Readonly<Record<string, readonly PreflightResult[]>> = {},
+): Plan {
+  const refused: { name: string; reason: string }[] = []
+  const groups = Map.groupBy(specs, ({ spec, hash }) => {
     const child = mesh.children.get(spec.name)
-    if (!child) plan.start.push(spec.name)
-    else if ((child.nextSpec?.hash ?? child.specHash) === hash) plan.unchanged.push(spec.name)
-    else (hasProcess(child) ? plan.restart : plan.start).push(spec.name)
-  }
+    if (!child) return 'start'
+    const change = changeOf(child, spec, hash, isRetry)
+    const refusal = change === 'restart' && isUp(child) ? refusalOf(found[spec.name]) : null
+    if (change !== 'pinned' && refusal === null) return change
+    refused.push({ name: spec.name, reason: refusal ?? child.rejected?.reason ?? '' })
+    return 'pinned'
+  })
+  const named = (change: Change) => (groups.get(change) ?? []).map(({ spec }) => spec.name)
   const declared = new Set(specs.map(({ spec }) => spec.name))
-  plan.stop = [...mesh.children.keys()].filter((name) => !declared.has(name))
-  return plan
+  return {
+    start: named('start'),
+    restart: named('restart'),
+    update: named('update'),
+    stop: [...mesh.children.keys()].filter((name) => !declared.has(name)),
+    unchanged: named('unchanged'),
+    refused,
+  }
 }
 
 let looked: { key: string; problem: string | null } | null = null

@@ -2,12 +2,10 @@
 import { existsSync, rmSync } from 'node:fs'
 import { flushCompileCache } from 'node:module'
 import { join } from 'node:path'
-import type { Plan, Status } from '../schemas/status.ts'
-import type { Fact } from './core/event.ts'
-import { membersOf } from './core/tree.ts'
-import { type Declared, documentState, loadDeclared, planOf, readDeclared } from './declared.ts'
-import { PaiosError, unknownService } from './errors.ts'
-import type { Control, MetricsEndpoint } from './shell/api.ts'
+import type { Status } from '../schemas/status.ts'
+import { createControl, declaredFact, keeperState } from './control.ts'
+import { type Declared, loadDeclared } from './declared.ts'
+import { PaiosError } from './errors.ts'
 import { ensureHome, type Home, homeAt } from './shell/home.ts'
 import { type Journal, openJournal } from './shell/journal.ts'
 import { recordKeeper, startKeeper } from './shell/keeper.ts'
@@ -79,7 +77,7 @@ async function supervise({ foreground, stopOnTerm }: MainOptions): Promise<numbe
   if (left.rows.length > 0) endProbePrograms(table, home.logs)
   // A crash in the middle of `down` goes on going down; only an `up` ends that.
   const wanted = foreground || isHandedOver ? 'up' : left.wanted
-  supervisor.post({ kind: 'recovered', rows: left.rows, wanted })
+  supervisor.post({ kind: 'recovered', rows: left.rows, breakers: left.breakers, wanted })
   if (wanted === 'up') supervisor.post(declaredFact(declared))
   supervisor.drain()
   recordKeeper(home, table)
@@ -115,8 +113,6 @@ async function supervise({ foreground, stopOnTerm }: MainOptions): Promise<numbe
     startKeeper(home.root, process.argv[1] ?? '', join(home.logs, 'supervisor', 'keeper.log'))
   return code
 }
-
-const declaredFact = ({ specs, groups }: Declared): Fact => ({ kind: 'declared', specs, groups })
 
 function listenForSignals(
   supervisor: Supervisor,
@@ -165,8 +161,6 @@ async function serve(serving: Serving): Promise<void> {
   if (!declared.problem) journal.keepDocument(declared.key, JSON.stringify(declared.mesh))
 }
 
-type ApiState = { declared: Declared; readonly endpoint: MetricsEndpoint; readonly startedWall: number }
-
 async function loadMetrics(supervisor: Supervisor, isUnclean: boolean, startedWall: number) {
   const { createMetrics } = await import('./shell/metrics.ts')
   const { residentBytes } = await import('./shell/resident.ts')
@@ -177,94 +171,12 @@ async function loadMetrics(supervisor: Supervisor, isUnclean: boolean, startedWa
     isUnclean,
     lastTickWall: supervisor.lastTickWall,
     lastWakeWall: supervisor.lastWakeWall,
+    own: supervisor.limits.figures,
     treeOf: supervisor.treeOf,
     residentBytes,
   })
   supervisor.takeMetrics(metrics)
   return metrics
-}
-
-/** What the API offers, in terms of the supervisor. */
-function createControl(serving: Serving, state: ApiState, metrics: Control['metrics']): Control {
-  const { home, journal, supervisor, finished } = serving
-  const show = (): Status => ({
-    version: VERSION,
-    pid: process.pid,
-    home: home.root,
-    startedAt: new Date(state.startedWall).toISOString(),
-    mesh: supervisor.mesh.wanted,
-    keeper: keeperState(),
-    metrics: state.endpoint.url(),
-    document: documentState(home, state.declared),
-    warnings: [state.endpoint.problem(), journal.problem(), ...supervisor.alerts.problems()].filter(
-      (warning) => warning !== null,
-    ),
-    services: supervisor.services(),
-  })
-  const known = (name: string): string => {
-    const { mesh } = supervisor
-    if (membersOf(mesh, name).length > 0) return name
-    throw unknownService(name, [...mesh.children.keys(), ...mesh.groups.keys()])
-  }
-  // What runs is not stopped while its next start would not be recorded, and so would not happen.
-  const needJournal = (consequence: string): void => {
-    journal.recheck()
-    const problem = journal.problem()
-    if (problem !== null) throw new PaiosError('refused', `${consequence}: ${problem}`)
-  }
-  return {
-    status: show,
-    version: () => ({ version: VERSION, pid: process.pid }),
-    events: (query) => journal.events(query),
-    why: (id) => journal.why(id),
-    async up({ dryRun }): Promise<{ plan: Plan; warnings: string[] }> {
-      const fresh = await readDeclared(home)
-      const plan = planOf(supervisor.mesh, fresh.specs)
-      if (dryRun) return { plan, warnings: fresh.warnings }
-      needJournal('nothing is applied')
-      supervisor.post(declaredFact(fresh))
-      state.declared = fresh
-      journal.keepDocument(fresh.key, JSON.stringify(fresh.mesh))
-      await state.endpoint.apply(fresh.mesh.metrics)
-      supervisor.alerts.apply(fresh.mesh)
-      supervisor.keeping.apply(fresh.mesh.logs)
-      return { plan, warnings: fresh.warnings }
-    },
-    async down() {
-      await supervisor.ask({ kind: 'down' })
-      await finished
-      const unknown = supervisor.services().filter(({ state }) => state === 'unknown')
-      return unknown.map(({ name, reason }) => `${name}: ${reason}`)
-    },
-    start: async (name) => supervisor.ask({ kind: 'start', name: known(name) }),
-    stop: async (name, options) => supervisor.ask({ kind: 'stop', name: known(name), ...options }),
-    async restart(name, { now }) {
-      const names = membersOf(supervisor.mesh, known(name))
-      needJournal(`${name} is not restarted`)
-      const found = await Promise.all(
-        names.map(async (member) => [member, await supervisor.preflight(member)] as const),
-      )
-      return supervisor.ask({ kind: 'restart', name, now, preflight: Object.fromEntries(found) })
-    },
-    async probe(name) {
-      if (!supervisor.mesh.children.has(name))
-        throw unknownService(name, [...supervisor.mesh.children.keys()])
-      return supervisor.report(name)
-    },
-    acceptBaseline(name) {
-      const child = supervisor.mesh.children.get(name)
-      if (!child) throw unknownService(name, [...supervisor.mesh.children.keys()])
-      return supervisor.accept(name, child.spec)
-    },
-    metrics,
-  }
-}
-
-/** Whether the keeper that started this supervisor still is its parent. */
-function keeperState(): Status['keeper'] {
-  const keeper = Number(process.env['PAIOS_KEEPER'])
-  if (!keeper) return 'none'
-  return process.ppid === keeper ? 'running' : 'gone'
 }
 
 /** Status without a supervisor: the journal's view, and what still lives. */

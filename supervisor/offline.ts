@@ -105,7 +105,7 @@ export async function downOffline(home: Home): Promise<number> {
     beat: () => undefined,
     copies: async (...asked) => (await import('./links/links.ts')).countCopies(...asked),
   })
-  supervisor.post({ kind: 'recovered', rows: left.rows, wanted: 'up' })
+  supervisor.post({ kind: 'recovered', rows: left.rows, breakers: left.breakers, wanted: 'up' })
   await supervisor.ask({ kind: 'down' })
   await finished
   endKeeper(home, table)

@@ -49,6 +49,7 @@ const LAYERS = {
     'supervisor/boot/',
     'supervisor/main.ts',
     'supervisor/config.ts',
+    'supervisor/control.ts',
     'supervisor/document/',
     'supervisor/declared.ts',
     'supervisor/discovery.ts',

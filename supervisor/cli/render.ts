@@ -233,9 +233,10 @@ export function renderService(service: ServiceStatus, nowMs: number, layout: Lay
 
 /** A plan as lines, `nothing to change` where it is empty. */
 export function renderPlan(plan: Plan): string[] {
-  const lines = (['start', 'restart', 'stop'] as const)
+  const verbs = (['start', 'restart', 'update', 'stop'] as const)
     .filter((verb) => plan[verb].length > 0)
     .map((verb) => `${verb}: ${plan[verb].join(', ')}`)
+  const lines = [...verbs, ...plan.refused.map(({ name, reason }) => `not taken: ${name}: ${plain(reason)}`)]
   if (lines.length === 0) return ['nothing to change']
   return plan.unchanged.length === 0 ? lines : [...lines, `unchanged: ${plan.unchanged.length}`]
 }

@@ -10,14 +10,16 @@ import { waitSettled } from './settle.ts'
 
 /** Starts the mesh, or reconciles a running one. */
 export const command: Command = {
-  usage: 'up [--dry-run] [--no-wait] [--foreground [--stop-on-term]]',
+  usage: 'up [--dry-run] [--retry] [--no-wait] [--foreground [--stop-on-term]]',
   about:
     'Starts a supervisor in the background that starts every service in the order of needs; on a running mesh it\n' +
     'prints what changed in the document and restarts only that. Waits until every service is settled, then shows\n' +
-    'the table. Exits 0 if every wanted service runs, is absent, or was stopped by you; else 1. Ctrl-C ends the\n' +
+    'the table. Exits 0 if every wanted service runs, is absent, or was stopped by you,\n' +
+    'and every declaration was taken; else 1. Ctrl-C ends the\n' +
     'wait and leaves the mesh running. Without a document it first writes one from what it finds on this machine.',
   flags: {
     'dry-run': { value: null, help: 'print what would be done and do nothing' },
+    retry: { value: null, help: 'try again what was not taken or was taken back' },
     'no-wait': { value: null, help: 'return as soon as the supervisor answers' },
     foreground: { value: null, help: 'be the supervisor, for launchd, systemd and containers' },
     'stop-on-term': {
@@ -41,7 +43,7 @@ async function run(invocation: Invocation): Promise<number> {
   if (has('foreground')) return foreground(invocation)
   let reconciled: Reconciled
   try {
-    const body = { dryRun: has('dry-run') }
+    const body = { dryRun: has('dry-run'), retry: has('retry') }
     reconciled = await call<Reconciled>(invocation.home, 'POST', '/up', body)
   } catch (error) {
     if (!(error instanceof PaiosError && error.code === 'no-supervisor')) throw error
@@ -77,7 +79,7 @@ async function boot(invocation: Invocation): Promise<number> {
   for (const warning of mesh.warnings)
     err(`paios: line ${warning.line}: ${warning.path}: ${warning.message}\n`)
   const start = mesh.specs.filter((spec) => spec.enabled).map((spec) => spec.name)
-  const plan: Plan = { start, restart: [], stop: [], unchanged: [] }
+  const plan: Plan = { start, restart: [], update: [], stop: [], unchanged: [], refused: [] }
   if (has('dry-run')) {
     out(json ? `${JSON.stringify({ plan })}\n` : `${renderPlan(plan).join('\n')}\n`)
     return 0
@@ -120,7 +122,8 @@ async function settle(plan: Plan, invocation: Invocation): Promise<number> {
     const gap = versionGap(ownVersion(entry), status.version)
     if (gap !== null) err(`paios: ${gap}\n`)
   }
-  return settled && !status.services.some(isDown) ? 0 : 1
+  const isWell = !status.services.some((service) => isDown(service) || service.rejected !== null)
+  return settled && isWell ? 0 : 1
 }
 
 function closingLines(status: Status, settled: boolean, next: string): string[] {

@@ -4,6 +4,7 @@
  * unknown.
  */
 import { HALF_OPEN_MAX_MS, JITTER, MAX_MS } from './backoff.ts'
+import { failTrial } from './change.ts'
 import type { ChildEvent } from './event.ts'
 import { forgetLiveness } from './health.ts'
 import { settleIdle } from './rest.ts'
@@ -226,6 +227,8 @@ export function takeSpawnFailure(
   const told = record({ ...child, lastEnding: ending }, scope, 'spawn-failed', event.reason)
   if (child.pendingStop || child.desired.kind === 'stopped' || scope.mesh.wanted === 'down')
     return settleIdle(told, scope)
+  const tried = failTrial(told, scope, event.reason, event.permanent)
+  if (tried.specHash !== child.specHash) return tryStart(tried, scope, 'config')
   if (event.permanent) {
     const blocked = enter(told, scope, {
       kind: 'blocked',
@@ -235,5 +238,5 @@ export function takeSpawnFailure(
     })
     return arm(record(blocked, scope, 'blocked', event.reason), scope, 'retry', scope.at + RECHECK_MS)
   }
-  return restartOrGiveUp(told, scope, event.reason, 'crash', 0)
+  return restartOrGiveUp(tried, scope, event.reason, 'crash', 0)
 }

@@ -25,13 +25,14 @@
  * `*` only if its declaration changed.
  */
 import { identifyAgain, takeIdentity, takeSpawnFailure } from './adopting.ts'
+import { tryBreaker } from './breaker.ts'
 import type { ChildEvent } from './event.ts'
 import { becomeStable, endHung, probeRunning } from './living.ts'
-import { settleIdle } from './rest.ts'
+import { isOver, settleIdle } from './rest.ts'
 import { afterSweep } from './restarting.ts'
-import { isWanted, record, type Scope } from './scope.ts'
+import { isUp, isWanted, record, type Scope } from './scope.ts'
 import { endBudget, judgePreflight, probeStarting, skipPreflight, takeProcess, tryStart } from './starting.ts'
-import type { Child, ChildState, Counters } from './state.ts'
+import type { Child, ChildState, Counters, StopCause } from './state.ts'
 import { amendStop, beginStop, endStep, passLogStep, takeExit } from './stopping.ts'
 
 type Of<K extends ChildEvent['kind']> = Extract<ChildEvent, { kind: K }>
@@ -51,28 +52,28 @@ const note = (child: Child, _: Scope, event: Of<'stop-asked'>) => ({
   ...child,
   pendingStop: { cause: event.cause, now: event.now },
 })
+const STOP_WORDS: Partial<Record<StopCause, string>> = {
+  down: 'the mesh goes down',
+  group: 'its group gave up',
+}
 const stop = (child: Child, scope: Scope, event: Of<'stop-asked'>) =>
-  beginStop(
-    child,
-    scope,
-    event.cause,
-    'stop',
-    event.cause === 'down' ? 'the mesh goes down' : 'asked to stop',
-    event.now,
-  )
+  beginStop(child, scope, event.cause, 'stop', STOP_WORDS[event.cause] ?? 'asked to stop', event.now)
 const restart = (child: Child, scope: Scope, event: Of<'restart-asked'>) => {
   const cause = event.cause === 'manual' ? 'operator' : event.cause
   const why = {
     manual: 'asked to restart',
     config: 'its declaration changed',
     dependency: 'what it needs was restarted',
+    sibling: 'a sibling is restarted',
   }
+  const isEnd = event.cause === 'sibling' && child.spec.restart === 'temporary'
   const calm = event.cause === 'manual' ? forgive(child) : child
-  return beginStop(calm, scope, cause, 'restart', why[event.cause], event.now)
+  return beginStop(calm, scope, cause, isEnd ? 'end' : 'restart', why[event.cause], event.now)
 }
 const thenStart = (child: Child, scope: Scope) => amendStop(child, scope, 'restart', false)
+/** A sibling's restart that finds it going down already changes nothing: what follows its end is decided. */
 const thenRestart = (child: Child, scope: Scope, event: Of<'restart-asked'>) =>
-  amendStop(child, scope, 'restart', event.now)
+  event.cause === 'sibling' ? child : amendStop(child, scope, 'restart', event.now)
 const thenRest = (child: Child, scope: Scope, event: Of<'stop-asked'>) =>
   amendStop(child, scope, 'stop', event.now)
 /** Wanted again while it goes down for good: it comes back. An unplanned end stays one. */
@@ -83,6 +84,18 @@ const comeBack = (child: Child, scope: Scope) => {
 }
 const sweepThen = (then: 'stop' | 'restart') => (child: Child) =>
   child.state.kind === 'sweeping' ? { ...child, pendingStop: null, state: { ...child.state, then } } : child
+
+/**
+ * Its program is another one on disk: noted, and with `restartOn: binary` a planned restart once it is ready, unless it
+ * could not start again.
+ */
+function noteProgram(child: Child, scope: Scope, event: Of<'program-changed'>): Child {
+  if (event.generation !== child.generation) return child
+  const outdated = { ...child, outdated: event.file, cause: null }
+  const told = record(outdated, scope, 'program-changed', `${event.file} has changed since it was started`)
+  const isDue = child.spec.restartOn === 'binary' && isUp(child) && Object.keys(child.warnings).length === 0
+  return isDue ? beginStop(told, scope, 'config', 'restart', 'its program changed on disk', false) : told
+}
 
 /** The operator vouches for it: failures are forgotten, a breaker closes. */
 function forgive(child: Child): Child {
@@ -95,11 +108,6 @@ function causeOf({ state }: Child) {
   if (state.kind === 'backoff') return state.cause
   const isReplacement = state.kind === 'failed' || (state.kind === 'blocked' && state.source === 'fatal')
   return isReplacement ? ('crash' as const) : ('boot' as const)
-}
-
-/** True for a service that ran to its end and is not restarted by its type. */
-function isOver(child: Child): boolean {
-  return child.state.kind === 'idle' && (child.state.why === 'completed' || child.state.why === 'ended')
 }
 
 /** Into the journal, as the start of no chain: what a probe tells neither follows from nor leads to a step. */
@@ -125,6 +133,7 @@ const nothing: TableRow = {
   'log-seen': stay,
   identified: stay,
   'program-gone': stay,
+  'program-changed': stay,
   noted: tellNote,
   'input-changed': stay,
 }
@@ -135,7 +144,13 @@ const down: TableRow = {
   'restart-asked': startAsked,
   'timer-fired': startAgain,
 }
-const alive: TableRow = { ...nothing, 'stop-asked': stop, 'restart-asked': restart, exited: takeExit }
+const alive: TableRow = {
+  ...nothing,
+  'stop-asked': stop,
+  'restart-asked': restart,
+  exited: takeExit,
+  'program-changed': noteProgram,
+}
 
 /** THE table. */
 export const table: Table = {
@@ -186,8 +201,10 @@ export const table: Table = {
   blocked: { ...down, 'input-changed': recheck },
   failed: {
     ...down,
-    'timer-fired': (child, scope) =>
-      tryStart(record(child, scope, 'half-open', 'tried again, once'), scope, 'crash'),
+    'timer-fired': (child, scope) => {
+      if (child.state.kind === 'failed' && child.state.by !== null) tryBreaker(scope, child.state.by)
+      return tryStart(record(child, scope, 'half-open', 'tried again, once'), scope, 'crash')
+    },
   },
   absent: { ...down, 'input-changed': recheck },
   missing: { ...down, 'input-changed': recheck },
@@ -243,6 +260,9 @@ export function newChild(name: string, spec: Child['spec'], hash: string, wall: 
     spec,
     specHash: hash,
     nextSpec: null,
+    proven: false,
+    trial: null,
+    rejected: null,
     removed: false,
     desired: { kind: 'running' },
     generation: 0,
@@ -252,7 +272,9 @@ export function newChild(name: string, spec: Child['spec'], hash: string, wall: 
     since: wall,
     timers: {},
     pendingStop: null,
+    joint: null,
     warnings: {},
+    outdated: null,
     trouble: null,
     lastEnding: null,
     leftovers: [],

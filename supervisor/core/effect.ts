@@ -1,6 +1,6 @@
 /** Every intention of the core, as an imperative. No effect contains a function. */
 import type { StopStep } from '../../schemas/service.ts'
-import type { Identity, Process, TimerName, Trouble } from './state.ts'
+import type { Breaker, Identity, Process, TimerName, Trouble } from './state.ts'
 
 /** Which probes of a service are to run: those of these roles. */
 export type ProbeRole = 'startup' | 'readiness' | 'liveness' | 'preflight'
@@ -15,6 +15,13 @@ export type Effect =
       readonly process: Process
       readonly signal: Extract<StopStep, { step: 'signal' }>['signal']
       readonly to: 'process' | 'group' | 'tree'
+    }
+  /** Keeps what a hung process is doing, before it is killed. */
+  | {
+      readonly kind: 'keep-evidence'
+      readonly service: string
+      readonly process: Process
+      readonly reason: string
     }
   | { readonly kind: 'close-stdin'; readonly service: string; readonly generation: number }
   | {
@@ -78,6 +85,8 @@ export type Effect =
       readonly wall: number
     }
   | { readonly kind: 'forget'; readonly service: string }
+  /** Null forgets it. */
+  | { readonly kind: 'record-breaker'; readonly group: string; readonly breaker: Breaker | null }
   | { readonly kind: 'record-wanted'; readonly wanted: 'up' | 'down' }
   | {
       readonly kind: 'reply'

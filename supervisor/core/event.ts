@@ -3,7 +3,7 @@
  * milliseconds.
  */
 import type { ServiceSpec } from '../../schemas/service.ts'
-import type { Exit, Group, Identity, StopCause, TimerName } from './state.ts'
+import type { Breaker, Exit, Group, Identity, StopCause, TimerName } from './state.ts'
 
 /** One preflight's answer. `absent`: the program is not installed. */
 export type PreflightResult = {
@@ -38,7 +38,7 @@ export type ChildEvent =
   | { readonly kind: 'stop-asked'; readonly cause: StopCause; readonly now: boolean }
   | {
       readonly kind: 'restart-asked'
-      readonly cause: 'manual' | 'config' | 'dependency'
+      readonly cause: 'manual' | 'config' | 'dependency' | 'sibling'
       readonly now: boolean
     }
   | {
@@ -72,6 +72,8 @@ export type ChildEvent =
   | { readonly kind: 'input-changed' }
   /** The program that an observed service needs cannot be started any more. */
   | { readonly kind: 'program-gone' }
+  /** The program of a running process is another one on disk. */
+  | { readonly kind: 'program-changed'; readonly generation: number; readonly file: string }
   /** A probe saw that something about the service has changed. */
   | { readonly kind: 'noted'; readonly event: string; readonly text: string }
 
@@ -100,11 +102,20 @@ export type Command =
 export type Row = { readonly child: import('./state.ts').Child }
 
 export type Fact =
-  | { readonly kind: 'recovered'; readonly rows: readonly Row[]; readonly wanted: 'up' | 'down' }
+  | {
+      readonly kind: 'recovered'
+      readonly rows: readonly Row[]
+      readonly breakers: Readonly<Record<string, Breaker>>
+      readonly wanted: 'up' | 'down'
+    }
   | {
       readonly kind: 'declared'
       readonly specs: readonly { readonly spec: ServiceSpec; readonly hash: string }[]
       readonly groups: readonly Group[]
+      /** Tries again what was rejected. */
+      readonly retry: boolean
+      /** What speaks against a start of changed services that run. */
+      readonly preflight: Readonly<Record<string, readonly PreflightResult[]>>
     }
   | { readonly kind: 'operator-asked'; readonly request: number; readonly command: Command }
   | { readonly kind: 'host-woke'; readonly gapMs: number }

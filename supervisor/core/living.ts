@@ -1,5 +1,6 @@
 /** A process that has started: ready or not, live or hung, stable at last. */
 import { CLEAN_MS } from './backoff.ts'
+import { prove } from './change.ts'
 import type { ChildEvent } from './event.ts'
 import { failures, forgetLiveness, isReady, livenessFailure, observe, probeName } from './health.ts'
 import { allowedAt } from './intensity.ts'
@@ -84,6 +85,7 @@ export function endHung(child: Child, scope: Scope, reason: string): Child {
     return arm(record({ ...hung, cause: null }, scope, 'hung', text), scope, 'retry', free)
   }
   const told = record({ ...child, cause: null }, scope, 'hung', `hung: ${reason}`)
+  if (spec.hangEvidence) scope.effects.push({ kind: 'keep-evidence', service: child.name, process, reason })
   return beginStop(told, scope, 'hung', 'retry', `hung: ${reason}`, false)
 }
 
@@ -101,6 +103,6 @@ export function becomeStable(child: Child, scope: Scope): Child {
     fatalMs: 0,
     n: clean ? 0 : counters.n,
   }
-  const stable = { ...child, counters: next }
+  const stable = prove({ ...child, counters: next })
   return clean || counters.n === 0 ? stable : arm(stable, scope, 'stable', child.state.readyAt + CLEAN_MS)
 }

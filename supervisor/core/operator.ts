@@ -1,8 +1,10 @@
 /** What an operator asks for, decided: accepted with a reply, or refused with the reason and the way on. */
+import { closeBreakers } from './breaker.ts'
 import type { Command } from './event.ts'
+import { hasProcess, liveDependents, membersOf } from './order.ts'
 import { arm, disarm, record, type Scope } from './scope.ts'
 import type { Child } from './state.ts'
-import { type Changes, hasProcess, liveDependents, membersOf, put, tell } from './tree.ts'
+import { type Changes, put, tell } from './tree.ts'
 
 /** One command. Every command gets exactly one `reply` or `refuse`. */
 export function obey(scope: Scope, changes: Changes, request: number, command: Command): void {
@@ -80,11 +82,27 @@ function start(scope: Scope, changes: Changes, request: number, names: readonly 
   const disabled = names.filter((name) => !scope.mesh.children.get(name)?.spec.enabled)
   if (disabled.length > 0)
     return refuse(scope, request, `${disabled.join(', ')}: \`enabled: false\` in the document`)
+  const released = release(scope, names)
   for (const name of names) {
     want(scope, changes, name, { kind: 'running' }, 'start-asked', 'asked to start')
     tell(scope, changes, name, { kind: 'start-asked' })
   }
+  for (const name of released) tell(scope, changes, name, { kind: 'start-asked' })
   scope.effects.push({ kind: 'reply', request, message: `starting ${names.join(', ')}`, names })
+}
+
+/** Closes the breakers around these services; names the others that were quarantined with them. */
+function release(scope: Scope, names: readonly string[]): string[] {
+  const { mesh } = scope
+  const groups = names.flatMap((name) => {
+    const child = mesh.children.get(name)
+    return child ? closeBreakers(scope, child) : []
+  })
+  const inside = new Set(groups.flatMap((group) => membersOf(mesh, group)))
+  return mesh.order.filter((name) => {
+    const state = mesh.children.get(name)?.state
+    return inside.has(name) && !names.includes(name) && state?.kind === 'failed' && state.by !== null
+  })
 }
 
 function stop(
@@ -139,9 +157,11 @@ function restart(
       `not restarted, it could not start again and keeps running: ${reasons.join('; ')}`,
     )
   }
+  const released = release(scope, names)
   for (const name of names) {
     want(scope, changes, name, { kind: 'running' }, 'restart-asked', 'asked to restart')
     tell(scope, changes, name, { kind: 'restart-asked', cause: 'manual', now: command.now })
   }
+  for (const name of released) tell(scope, changes, name, { kind: 'start-asked' })
   scope.effects.push({ kind: 'reply', request, message: `restarting ${names.join(', ')}`, names })
 }

@@ -1,10 +1,12 @@
 /** After the sweep: rest, start again, wait, or give up. */
 import { backoffMs, CLEAN_MS, nextHalfOpenMs } from './backoff.ts'
+import { failTrial, stuckTrial } from './change.ts'
 import { isExceeded, within } from './intensity.ts'
 import { settleIdle } from './rest.ts'
-import { arm, draw, enter, isWanted, record, type Scope } from './scope.ts'
+import { arm, draw, enter, isMeant, isWanted, record, type Scope } from './scope.ts'
 import { tryStart } from './starting.ts'
 import type { Child, Counters, StartCause } from './state.ts'
+import { isJoined } from './strategy.ts'
 
 /**
  * An end that comes sooner after first ready is no plan, whatever its exit says: it would be a loop without a
@@ -25,6 +27,8 @@ export function afterSweep(child: Child, scope: Scope, left: readonly string[]):
     ? record(child, scope, 'left-over', `could not end: ${left.join(', ')}`, { left })
     : child
   const swept = { ...told, leftovers: left }
+  if (state.then === 'end' && isMeant(swept, scope))
+    return rest({ ...swept, pendingStop: null }, scope, 'ended', 'stopped with its siblings')
   if (!isWanted(swept, scope)) return settleIdle(swept, scope)
   if (state.then === 'retry') return decideRestart(swept, scope, state)
   return tryStart(swept, scope, state.cause)
@@ -37,9 +41,11 @@ function decideRestart(child: Child, scope: Scope, { ending, cause, lifeMs }: En
   const { restart } = child.spec
   if (ending.class === 'planned' && lifeMs >= PLANNED_MS) return tryStart(child, scope, 'config')
   if (ending.class === 'success' && restart !== 'permanent') return rest(child, scope, 'completed', null)
-  if (restart === 'temporary') return rest(child, scope, 'ended', ending.reason)
-  if (ending.class === 'fatal') return blockFatal(child, scope, ending.reason)
-  return restartOrGiveUp(child, scope, ending.reason, cause, lifeMs)
+  if (restart === 'temporary' && child.trial === null) return rest(child, scope, 'ended', ending.reason)
+  const tried = failTrial(child, scope, ending.reason, ending.class === 'fatal')
+  if (tried.specHash !== child.specHash) return tryStart(tried, scope, 'config')
+  if (ending.class === 'fatal') return blockFatal(tried, scope, ending.reason)
+  return restartOrGiveUp(tried, scope, ending.reason, cause, lifeMs)
 }
 
 function rest(child: Child, scope: Scope, why: 'completed' | 'ended', reason: string | null): Child {
@@ -82,7 +88,9 @@ export function restartOrGiveUp(
     return giveUp({ ...child, counters: counted }, scope, reason)
   const isInstant = before === 0 && lifeMs >= spec.stableAfter
   const delayMs = isInstant ? 0 : backoffMs(counted.n, draw(scope))
-  if (delayMs === 0) return tryStart({ ...child, counters: counted }, scope, cause)
+  // Siblings that go down with it do so first: its own start waits for the tree to tell them.
+  if (delayMs === 0 && !isJoined(child, scope.mesh))
+    return tryStart({ ...child, counters: counted }, scope, cause)
   const waiting = enter({ ...child, counters: counted }, scope, { kind: 'backoff', cause, delayMs, reason })
   return arm(
     record(waiting, scope, 'backoff', `next start in ${delayMs} ms`, { delayMs, n: counted.n }),
@@ -101,7 +109,8 @@ function giveUp(child: Child, scope: Scope, reason: string): Child {
     child.counters.trial === 'failed'
       ? 'gave up again: the half-open try failed'
       : `gave up: more than ${max} failures in ${Math.round(windowMs / 60_000)} min, last`
-  const text = `${why}: ${reason}`
-  const failed = enter({ ...child, counters }, scope, { kind: 'failed', reason: text, retryAt })
+  const stuck = stuckTrial(child, scope.mesh)
+  const text = `${why}: ${reason}${stuck === null ? '' : `; ${stuck}`}`
+  const failed = enter({ ...child, counters }, scope, { kind: 'failed', reason: text, retryAt, by: null })
   return arm(record(failed, scope, 'failed', text, { retryMs: failedMs }), scope, 'retry', retryAt)
 }

@@ -3,6 +3,7 @@
  * effects.
  */
 import type { Need, ServiceSpec } from '../../schemas/service.ts'
+import { quarantineOf } from './breaker.ts'
 import type { Effect } from './effect.ts'
 import { nextRandom } from './random.ts'
 import type { Child, ChildState, Mesh, TimerName } from './state.ts'
@@ -24,6 +25,11 @@ export function draw(scope: Scope): number {
 
 /** True if this child is to have a process. */
 export function isWanted(child: Child, scope: Scope): boolean {
+  return isMeant(child, scope) && (isExternal(child.spec) || quarantineOf(scope.mesh, child) === null)
+}
+
+/** True if nobody wants it otherwise: it runs unless a group around it is quarantined. */
+export function isMeant(child: Child, scope: Scope): boolean {
   return (
     scope.mesh.wanted === 'up' &&
     child.desired.kind === 'running' &&

@@ -35,16 +35,22 @@ function labelObserved(child: Child, health: Health): ServiceState {
   return failures(child.spec, health, ['readiness', 'liveness']).length > 0 ? 'degraded' : 'starting'
 }
 
+/** A life after a failure, or by a new declaration, must have lasted this long: many programs fail at once. */
+const FIRST_MS = 1_000
+
 /**
- * False while the child is still on its way somewhere: starting, stopping, in backoff, or waiting on such a
- * one.
+ * False while the child is still on its way somewhere: starting, stopping, in backoff, in the first moments of a life
+ * that may be the next failure, or waiting on such a one.
  */
-export function isSettled(child: Child, children: ReadonlyMap<string, Child>): boolean {
+export function isSettled(child: Child, children: ReadonlyMap<string, Child>, at: number): boolean {
   const label = labelOf(child)
+  const { state, counters, trial } = child
+  const isDoubtful = state.kind === 'running' && (trial !== null || counters.n > 0)
+  if (isDoubtful && state.readyAt !== null && at - state.readyAt < FIRST_MS) return false
   if (label === 'waiting' && child.state.kind === 'waiting') {
     return child.state.for.every((name) => {
       const need = children.get(name)
-      return need === undefined || isSettled(need, children)
+      return need === undefined || isSettled(need, children, at)
     })
   }
   return label !== 'starting' && label !== 'stopping' && label !== 'backoff' && label !== 'hung'
@@ -75,7 +81,7 @@ export function showService(child: Child, children: ReadonlyMap<string, Child>, 
         ? { at: iso(desired.at), until: desired.until === null ? null : iso(desired.until) }
         : null,
     ready: isUp(child),
-    settled: isSettled(child, children),
+    settled: isSettled(child, children, view.at),
     pid: processOf(child)?.identity.pid ?? null,
     generation: child.generation,
     since: iso(child.since),
@@ -89,7 +95,14 @@ export function showService(child: Child, children: ReadonlyMap<string, Child>, 
       ...Object.values(child.warnings).map((reason) => `would not start again: ${reason}`),
       ...(child.leftovers.length ? [`left over from an earlier life: ${child.leftovers.join(', ')}`] : []),
       ...downNeeds(child, children),
+      ...(child.outdated
+        ? [`${child.outdated} has changed on disk since it was started   paios restart ${child.name}`]
+        : []),
+      ...(child.rejected
+        ? [`runs by the declaration before: the new one was not taken (${child.rejected.reason})`]
+        : []),
     ],
+    rejected: child.rejected?.reason ?? null,
     deadline: state.kind === 'stopping' ? iso(view.wall + Math.max(0, state.deadline - view.at)) : null,
     probes: showProbes(child),
     runbook: view.runbook,
@@ -173,6 +186,7 @@ function nextOf(child: Child, label: ServiceState): string | null {
   if (label === 'degraded' && child.spec.command === null) return `paios probe ${child.name}`
   if (label === 'degraded' || label === 'hung' || label === 'backoff') return `paios logs ${child.name}`
   if (label === 'unknown') return `paios events --service ${child.name}`
+  if (child.rejected !== null) return 'mend paios.yaml, then paios up; or paios up --retry'
   if (Object.keys(child.warnings).length > 0) return `paios status ${child.name}`
   if ((label === 'absent' || label === 'missing') && child.spec.install) return child.spec.install
   return null

@@ -1,4 +1,5 @@
 /** The way up: needs → preflight → spawn → startup probes → ready. */
+import { failTrial, takeSpec } from './change.ts'
 import type { ChildEvent } from './event.ts'
 import { failures, forgetLiveness, hasStarted, isProgressing, isReady, observe, probeName } from './health.ts'
 import { allowedAt } from './intensity.ts'
@@ -7,6 +8,7 @@ import { settleIdle } from './rest.ts'
 import { arm, draw, enter, isExternal, isWanted, record, type Scope, unmetNeeds } from './scope.ts'
 import type { Child, ChildState, Health, Held, Process, StartCause } from './state.ts'
 import { beginStop } from './stopping.ts'
+import { jointObstacles } from './strategy.ts'
 import { noteWarning } from './warnings.ts'
 
 /** A service that cannot start now is looked at again this often. */
@@ -19,10 +21,9 @@ const PROGRESS_MS = 1_000
 /** Starts the child if it is wanted and its needs are met; otherwise says what it waits for. */
 export function tryStart(child: Child, scope: Scope, cause: StartCause): Child {
   if (!isWanted(child, scope)) return settleIdle(child, scope)
-  const next = takeNextSpec(child)
-  const unmet = unmetNeeds(next, scope)
-  if (unmet.length > 0) {
-    const names = unmet.map((need) => need.service)
+  const next = takeNextSpec(child, scope)
+  const names = obstacles(next, scope)
+  if (names.length > 0) {
     const same = next.state.kind === 'waiting' && next.state.for.join() === names.join()
     if (same) return next
     const chained = { ...next, cause: scope.mesh.children.get(names[0] ?? '')?.cause ?? next.cause }
@@ -42,6 +43,12 @@ export function tryStart(child: Child, scope: Scope, cause: StartCause): Child {
   )
 }
 
+/** Whom a start has to wait for: needs, and siblings that it is restarted with. */
+function obstacles(child: Child, scope: Scope): string[] {
+  const needs = unmetNeeds(child, scope).map((need) => need.service)
+  return [...new Set([...needs, ...jointObstacles(child, scope.mesh)])]
+}
+
 function heldBy({ state }: Child): Held | null {
   if (state.kind !== 'blocked' && state.kind !== 'absent' && state.kind !== 'missing') return null
   return { kind: state.kind, reason: state.reason }
@@ -56,10 +63,8 @@ function hold<S extends Extract<ChildState, Held>>(child: Child, scope: Scope, s
   return record(entered, scope, state.kind, state.reason)
 }
 
-function takeNextSpec(child: Child): Child {
-  if (!child.nextSpec) return child
-  return { ...child, spec: child.nextSpec.spec, specHash: child.nextSpec.hash, nextSpec: null, warnings: {} }
-}
+const takeNextSpec = (child: Child, scope: Scope): Child =>
+  child.nextSpec ? takeSpec(child, child.nextSpec.spec, child.nextSpec.hash, scope.at) : child
 
 function beginObserving(child: Child, scope: Scope): Child {
   const observing = enter({ ...child, generation: child.generation + 1 }, scope, {
@@ -84,11 +89,14 @@ export function judgePreflight(
   const { state } = child
   if (state.kind !== 'checking' || event.attempt !== state.attempt) return child
   const gone = event.results.find((result) => result.outcome === 'absent')
-  if (gone) return settleGone(child, scope, gone.reason)
+  if (gone) return backFrom(child, scope, gone.reason) ?? settleGone(child, scope, gone.reason)
   // What was a warning while it ran is now the reason, or it is over.
   const present = { ...child, seen: true, warnings: {} }
   const bad = event.results.filter((result) => result.outcome === 'fail')
-  if (bad.length > 0) return block(present, scope, bad.map((result) => result.reason).join('; '))
+  if (bad.length > 0) {
+    const reason = bad.map((result) => result.reason).join('; ')
+    return backFrom(present, scope, reason) ?? block(present, scope, reason)
+  }
   const unsure = event.results.filter((result) => result.outcome === 'unknown')
   const told = unsure.length
     ? record(
@@ -99,6 +107,12 @@ export function judgePreflight(
       )
     : present
   return spawn(told, scope, state.cause)
+}
+
+/** A declaration on trial that cannot start gives way to the last one that worked; null if none is. */
+function backFrom(child: Child, scope: Scope, reason: string): Child | null {
+  const back = failTrial(child, scope, reason, true)
+  return back === child ? null : tryStart(back, scope, 'config')
 }
 
 /** The preflights never answered: start, and say so. */
@@ -127,7 +141,7 @@ function block(child: Child, scope: Scope, reason: string): Child {
 
 /** The needs are looked at once more: one may have gone down while the preflights ran. */
 function spawn(child: Child, scope: Scope, cause: StartCause): Child {
-  if (unmetNeeds(child, scope).length > 0) return tryStart(child, scope, cause)
+  if (obstacles(child, scope).length > 0) return tryStart(child, scope, cause)
   if (isExternal(child.spec)) return beginObserving(child, scope)
   const generation = child.generation + 1
   const run = ulid(scope.wall, () => draw(scope))
@@ -152,7 +166,12 @@ export function takeProcess(
     logOffset: event.logOffset,
     adopted: false,
   }
-  const started = enter(child, scope, { kind: 'starting', process, cause: state.cause, health: {} })
+  const started = enter({ ...child, outdated: null }, scope, {
+    kind: 'starting',
+    process,
+    cause: state.cause,
+    health: {},
+  })
   const told = record(started, scope, 'started', `started as pid ${event.identity.pid}`, {
     pid: event.identity.pid,
   })
@@ -221,17 +240,29 @@ function becomeReady(child: Child, scope: Scope, health: Health): Child {
 const hasGates = (child: Child) =>
   child.spec.probes.some((probe) => probe.role === 'startup' || probe.role === 'readiness')
 
+/** How long the readiness of a start may take to show: a declaration on trial is not judged by a probe's period. */
+function readinessMs({ spec }: Child): number {
+  const probes = spec.probes.filter((probe) => probe.role === 'readiness')
+  return Math.max(
+    0,
+    ...probes.map(({ every, timeout, successThreshold }) => every * successThreshold + timeout),
+  )
+}
+
 /** The start budget is used up: a failed start, unless the program says that it still is starting. */
 export function endBudget(child: Child, scope: Scope): Child {
   const { state, spec } = child
   if (state.kind !== 'starting') return child
-  if (hasStarted(spec, state.health)) {
+  if (hasStarted(spec, state.health) && child.trial === null) {
     const { process, cause, health } = state
     const running = enter(child, scope, { kind: 'running', process, cause, health, readyAt: null })
     const reasons = failures(spec, health, ['readiness', 'liveness']).join('; ') || 'no readiness result yet'
     return record(running, scope, 'degraded', `started but not ready: ${reasons}`)
   }
-  const limit = state.process.startedAt + Math.max(spec.startTimeoutMax, spec.startTimeout)
+  const started = state.process.startedAt
+  const patience = started + spec.startTimeout + readinessMs(child)
+  if (hasStarted(spec, state.health) && scope.at < patience) return arm(child, scope, 'budget', patience)
+  const limit = started + Math.max(spec.startTimeoutMax, spec.startTimeout)
   if (isProgressing(spec, state.health) && scope.at < limit) {
     return arm(child, scope, 'budget', Math.min(limit, scope.at + PROGRESS_MS))
   }
@@ -239,7 +270,10 @@ export function endBudget(child: Child, scope: Scope): Child {
     const free = allowedAt(child.counters.kills, spec.killLimit.max, spec.killLimit.within, scope.at)
     if (free > scope.at) return arm(child, scope, 'budget', free)
   }
-  const reasons = failures(spec, state.health, ['startup']).join('; ') || 'no startup probe answered'
+  const roles = ['startup', 'readiness'] as const
+  const reasons =
+    failures(spec, state.health, roles).join('; ') ||
+    `no ${hasStarted(spec, state.health) ? 'readiness result' : 'startup result'} yet`
   const seconds = Math.round((scope.at - state.process.startedAt) / 1000)
   const reason = `not ready after ${seconds} s: ${reasons}`
   return beginStop(

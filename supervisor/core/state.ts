@@ -36,7 +36,7 @@ export type Judgement = {
 export type Health = Readonly<Record<string, Judgement>>
 
 /** Why a process was started; the metric label of `paios_service_starts_total`. */
-export type StartCause = 'boot' | 'manual' | 'crash' | 'hung' | 'config' | 'dependency'
+export type StartCause = 'boot' | 'manual' | 'crash' | 'hung' | 'config' | 'dependency' | 'sibling'
 
 /** How a process ended. `code` and `signal` both null: nobody was there to see it. */
 export type Exit = { readonly code: number | null; readonly signal: string | null }
@@ -48,8 +48,11 @@ export type Ending = {
   readonly reason: string
 }
 
-/** What follows the end of the process. `retry` is an unplanned end (backoff and budget apply). */
-export type Then = 'stop' | 'restart' | 'retry'
+/**
+ * What follows the end of the process. `retry` is an unplanned end (backoff and budget apply); `end` leaves it ended,
+ * though it is wanted: what is temporary does not come back with its siblings.
+ */
+export type Then = 'stop' | 'restart' | 'retry' | 'end'
 
 /** Why a stop was begun. */
 export type StopCause =
@@ -59,6 +62,8 @@ export type StopCause =
   | 'hung'
   | 'start-timeout'
   | 'dependency'
+  | 'sibling'
+  | 'group'
   | 'supervisor-restart'
 
 export type ChildState =
@@ -132,7 +137,13 @@ export type ChildState =
       readonly source: 'preflight' | 'fatal'
       readonly retryAt: number
     }
-  | { readonly kind: 'failed'; readonly reason: string; readonly retryAt: number }
+  | {
+      readonly kind: 'failed'
+      readonly reason: string
+      readonly retryAt: number
+      /** The group whose budget was used up; null if it was its own. */
+      readonly by: string | null
+    }
   | { readonly kind: 'absent'; readonly reason: string }
   | { readonly kind: 'missing'; readonly reason: string }
   | {
@@ -187,6 +198,20 @@ export type Trouble = 'down' | 'gave-up' | 'blocked' | 'missing' | 'unknown' | '
 /** A stop that was asked for and waits until the dependents are down. */
 export type PendingStop = { readonly cause: StopCause; readonly now: boolean }
 
+/**
+ * A restart together with siblings: `by` is the one whose end began it, `group` the outermost group that it reaches.
+ * In phase `stop` its process is to end, in the order of the needs; in phase `start` it waits until all have ended.
+ */
+export type Joint = { readonly by: string; readonly group: string; readonly phase: 'stop' | 'start' }
+
+/** What to go back to. `since`: awake milliseconds at which the newer declaration took force. */
+export type Trial = {
+  readonly spec: ServiceSpec
+  readonly hash: string
+  readonly since: number
+  readonly failures: number
+}
+
 /** One service's record. Immutable: every change makes a new one. */
 export type Child<S extends ChildState = ChildState> = {
   readonly name: string
@@ -194,6 +219,12 @@ export type Child<S extends ChildState = ChildState> = {
   readonly specHash: string
   /** A newer spec that takes force at the next start; null if none. */
   readonly nextSpec: { readonly spec: ServiceSpec; readonly hash: string } | null
+  /** True once a life under this declaration has been stable. */
+  readonly proven: boolean
+  /** The declaration that last worked, while a newer one has to prove itself; null if none is on trial. */
+  readonly trial: Trial | null
+  /** A declaration that was not taken, and why; it is not tried again unless somebody asks. */
+  readonly rejected: { readonly hash: string; readonly reason: string } | null
   readonly removed: boolean
   readonly desired: Desired
   readonly generation: number
@@ -205,8 +236,11 @@ export type Child<S extends ChildState = ChildState> = {
   readonly since: number
   readonly timers: Readonly<Partial<Record<TimerName, { readonly token: number; readonly at: number }>>>
   readonly pendingStop: PendingStop | null
+  readonly joint: Joint | null
   /** Failing repeated preflights by probe name: what would forbid the next start. */
   readonly warnings: Readonly<Record<string, string>>
+  /** The file that is another one on disk since the process was started; null if none is. */
+  readonly outdated: string | null
   /** What the operator was told of it and that lasts; null if it is well. */
   readonly trouble: Trouble | null
   /** How the last life ended, for `status`; null before the first end. */
@@ -217,17 +251,40 @@ export type Child<S extends ChildState = ChildState> = {
   readonly cause: number | null
 }
 
+/** Whom an unplanned restart of one node concerns: nobody else, all of its group, or those after it. */
+export type Strategy = 'one_for_one' | 'one_for_all' | 'rest_for_one'
+
 /** A group: an inner node of the tree. */
 export type Group = {
   readonly name: string
   readonly parent: string | null
-  readonly strategy: 'one_for_one'
+  readonly strategy: Strategy
+  /** A budget that its nodes share; null: each has only its own. */
+  readonly intensity: { readonly max: number; readonly within: number } | null
+  /** Its services and groups in the order of the document; a group stands where its first service does. */
+  readonly nodes: readonly string[]
+}
+
+/** The circuit breaker of a group with a shared budget. Times: awake milliseconds. */
+export type Breaker = {
+  /** Failures of its nodes inside the window. */
+  readonly ends: readonly number[]
+  /** The next half-open delay; 0 = the first. */
+  readonly failedMs: number
+  /** When it was last tried half-open; a failure within the window after that opens it at once. */
+  readonly triedAt: number | null
+  /** Set while the budget is used up: its services are stopped until `retryAt`. */
+  readonly open: { readonly reason: string; readonly retryAt: number } | null
 }
 
 /** The whole tree. `children` is changed by `step` alone, in place. */
 export type Mesh = {
   readonly children: Map<string, Child>
   groups: ReadonlyMap<string, Group>
+  /** Every service inside a group, at any depth, by the group's name. */
+  members: ReadonlyMap<string, readonly string[]>
+  /** Breakers of groups, by name; a group that never failed has none. */
+  readonly breakers: Map<string, Breaker>
   /** Who needs a service, by the service's name. */
   dependents: ReadonlyMap<string, readonly string[]>
   /** Every name, needs before dependents. */

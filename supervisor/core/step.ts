@@ -5,14 +5,17 @@
  * cost of an event does not grow with the number of services.
  */
 import { recover } from './adopting.ts'
+import { closeBreakers, quarantineOf, setBreaker } from './breaker.ts'
+import { changeOf, refusalOf, refuse, takeSpec, update } from './change.ts'
 import { newChild } from './child.ts'
 import type { Effect } from './effect.ts'
 import type { Event, Fact } from './event.ts'
 import { obey } from './operator.ts'
+import { dependentsOf, hasProcess, membersByGroup, startOrder } from './order.ts'
 import type { RandomState } from './random.ts'
-import { arm, type Scope } from './scope.ts'
+import { arm, isUp, type Scope } from './scope.ts'
 import type { Child, Mesh } from './state.ts'
-import { type Changes, dependentsOf, hasProcess, put, startOrder, tell } from './tree.ts'
+import { type Changes, put, tell } from './tree.ts'
 import { tellTrouble } from './trouble.ts'
 
 /** After a wake, probe failures do not count for this long; every further gap extends it. */
@@ -28,6 +31,8 @@ export function emptyMesh(nextEventId: number, random: RandomState): Mesh {
   return {
     children: new Map(),
     groups: new Map(),
+    members: new Map(),
+    breakers: new Map(),
     dependents: new Map(),
     order: [],
     wanted: 'up',
@@ -108,6 +113,7 @@ function recordMesh(scope: Scope, event: string, text: string, data: Record<stri
 function restore(scope: Scope, changes: Changes, fact: Extract<Fact, { kind: 'recovered' }>): void {
   const { mesh } = scope
   mesh.wanted = fact.wanted
+  for (const [group, breaker] of Object.entries(fact.breakers)) mesh.breakers.set(group, breaker)
   for (const { child } of fact.rows) put(mesh, changes, child)
   refreshTree(mesh)
   for (const { child } of fact.rows) put(mesh, changes, recover(child, scope))
@@ -116,6 +122,7 @@ function restore(scope: Scope, changes: Changes, fact: Extract<Fact, { kind: 're
 function refreshTree(mesh: Mesh): void {
   mesh.dependents = dependentsOf(mesh.children)
   mesh.order = startOrder(mesh.children)
+  mesh.members = membersByGroup(mesh)
 }
 
 /**
@@ -125,18 +132,22 @@ function refreshTree(mesh: Mesh): void {
 function reconcile(scope: Scope, changes: Changes, fact: Extract<Fact, { kind: 'declared' }>): void {
   const { mesh } = scope
   mesh.groups = new Map(fact.groups.map((group) => [group.name, group]))
+  for (const name of [...mesh.breakers.keys()]) {
+    if (!mesh.groups.get(name)?.intensity) setBreaker(scope, name, null)
+  }
   mesh.wanted = 'up'
   scope.effects.push({ kind: 'record-wanted', wanted: 'up' })
   const declared = new Set(fact.specs.map(({ spec }) => spec.name))
   const changed: string[] = []
   for (const { spec, hash } of fact.specs) {
     const old = mesh.children.get(spec.name)
-    if (!old) put(mesh, changes, newChild(spec.name, spec, hash, scope.wall))
-    else if ((old.nextSpec?.hash ?? old.specHash) === hash) put(mesh, changes, wantAgain(old))
-    else {
-      put(mesh, changes, takeSpec(old, spec, hash))
-      changed.push(spec.name)
+    if (!old) {
+      put(mesh, changes, newChild(spec.name, spec, hash, scope.wall))
+      continue
     }
+    const taken = redeclare(scope, old, spec, hash, fact)
+    put(mesh, changes, taken)
+    if (taken.specHash !== old.specHash || taken.nextSpec !== old.nextSpec) changed.push(spec.name)
   }
   for (const child of mesh.children.values()) {
     if (!declared.has(child.name) && !child.removed) put(mesh, changes, { ...child, removed: true })
@@ -144,10 +155,51 @@ function reconcile(scope: Scope, changes: Changes, fact: Extract<Fact, { kind: '
   refreshTree(mesh)
   for (const name of changed) {
     const child = mesh.children.get(name)
-    // One that goes down in its turn takes the new declaration with its next start.
+    if (child) closeBreakers(scope, child)
+  }
+  for (const name of changed) {
+    const child = mesh.children.get(name)
+    // What was taken in place runs on; one that goes down in its turn takes the new declaration with its next start.
+    if (child?.state.kind === 'running' && child.nextSpec === null) continue
     if (!child?.pendingStop) tell(scope, changes, name, eventOfChange(child))
   }
-  for (const name of mesh.order) tell(scope, changes, name, { kind: 'wanted' })
+  for (const name of mesh.order) {
+    const child = mesh.children.get(name)
+    tell(scope, changes, name, { kind: child && isReleased(child, mesh) ? 'start-asked' : 'wanted' })
+  }
+}
+
+/** True for a service that failed with a group which is quarantined no longer. */
+const isReleased = (child: Child, mesh: Mesh) =>
+  child.state.kind === 'failed' && child.state.by !== null && quarantineOf(mesh, child) === null
+
+/** One service that is there already, under the document as it now is. */
+function redeclare(
+  scope: Scope,
+  old: Child,
+  spec: Child['spec'],
+  hash: string,
+  { retry, preflight }: Extract<Fact, { kind: 'declared' }>,
+): Child {
+  const kept = wantAgain(old)
+  switch (changeOf(old, spec, hash, retry)) {
+    case 'unchanged':
+      // The document is back at what runs: nothing is rejected any more.
+      return kept.rejected === null ? kept : { ...kept, rejected: null }
+    case 'pinned':
+      return kept
+    case 'update':
+      return update(kept, scope, spec, hash)
+    case 'restart': {
+      const refusal = refusalOf(preflight[old.name])
+      if (refusal !== null && isUp(old)) return refuse(kept, scope, hash, refusal)
+      return { ...kept, nextSpec: { spec, hash } }
+    }
+    case 'start':
+      return old.state.kind === 'unknown'
+        ? { ...kept, nextSpec: { spec, hash } }
+        : takeSpec(kept, spec, hash, scope.at)
+  }
 }
 
 function wantAgain(old: Child): Child {
@@ -156,12 +208,6 @@ function wantAgain(old: Child): Child {
 
 /** An operator's stop goes on in its order, whatever is declared meanwhile. */
 const keptStop = ({ desired, pendingStop }: Child) => (desired.kind === 'stopped' ? pendingStop : null)
-
-function takeSpec(old: Child, spec: Child['spec'], hash: string): Child {
-  if (hasProcess(old) || old.state.kind === 'unknown')
-    return { ...old, removed: false, pendingStop: keptStop(old), nextSpec: { spec, hash } }
-  return { ...old, removed: false, spec, specHash: hash, nextSpec: null, warnings: {} }
-}
 
 /** States that a change of the declaration reaches as a restart; in the others it is like a start. */
 const eventOfChange = (child: Child | undefined) =>

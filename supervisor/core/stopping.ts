@@ -167,6 +167,14 @@ function endingOf({ spec, state }: Child, exit: Exit, logTail: string): Ending {
   return { ...plain, reason: describeExit(exit) }
 }
 
+/** Why the next life begins where the last one was stopped; any other stop is somebody's wish. */
+const NEXT_CAUSE: Partial<Record<StopCause, StartCause>> = {
+  hung: 'hung',
+  config: 'config',
+  dependency: 'dependency',
+  sibling: 'sibling',
+}
+
 function beginSweep(child: Child, scope: Scope, exit: Exit, logTail: string): Child {
   const { state } = child
   if (
@@ -180,13 +188,7 @@ function beginSweep(child: Child, scope: Scope, exit: Exit, logTail: string): Ch
   const readyAt = state.kind === 'starting' ? null : state.readyAt
   const ending = endingOf(child, exit, logTail)
   const then: Then = asked ? state.then : 'retry'
-  const cause: StartCause = asked
-    ? state.cause === 'hung'
-      ? 'hung'
-      : state.cause === 'config'
-        ? 'config'
-        : 'manual'
-    : 'crash'
+  const cause: StartCause = asked ? (NEXT_CAUSE[state.cause] ?? 'manual') : 'crash'
   scope.effects.push({ kind: 'close-probes', service: child.name })
   scope.effects.push({
     kind: 'sweep',

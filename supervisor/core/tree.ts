@@ -3,84 +3,14 @@
  * it. Rules are level-triggered (they look at what is, not at what happened), so a lost edge cannot wedge the
  * tree.
  */
+
+import { openBreaker, quarantineOf } from './breaker.ts'
 import { stepChild } from './child.ts'
 import type { ChildEvent } from './event.ts'
-import { isUp, isWanted, type Scope } from './scope.ts'
+import { hasProcess } from './order.ts'
+import { isExternal, isMeant, isUp, isWanted, record, type Scope } from './scope.ts'
 import type { Child, Mesh, StopCause } from './state.ts'
-
-const HAS_PROCESS = new Set(['spawning', 'starting', 'running', 'hung', 'stopping', 'sweeping', 'adopting'])
-
-/** True if the child has, or may have, a process of ours. */
-export function hasProcess(child: Child): boolean {
-  return HAS_PROCESS.has(child.state.kind)
-}
-
-/** The names of every service in a group, nested ones included; the name itself if it is a service. */
-export function membersOf(mesh: Mesh, name: string): string[] {
-  if (mesh.children.has(name)) return [name]
-  const inside = new Set([name])
-  for (let grew = true; grew; ) {
-    grew = false
-    for (const group of mesh.groups.values()) {
-      if (group.parent !== null && inside.has(group.parent) && !inside.has(group.name)) {
-        inside.add(group.name)
-        grew = true
-      }
-    }
-  }
-  return mesh.order.filter((member) => {
-    const group = mesh.children.get(member)?.spec.group
-    return group !== null && group !== undefined && inside.has(group)
-  })
-}
-
-/**
- * Needs before dependents; among equals the given order. A cycle cannot come here: the document refuses it.
- */
-export function startOrder(children: ReadonlyMap<string, Child>): string[] {
-  const order: string[] = []
-  const seen = new Set<string>()
-  const visit = (name: string) => {
-    if (seen.has(name)) return
-    seen.add(name)
-    for (const need of specOf(children.get(name))?.needs ?? [])
-      if (children.has(need.service)) visit(need.service)
-    order.push(name)
-  }
-  for (const name of children.keys()) visit(name)
-  return order
-}
-
-const specOf = (child: Child | undefined) => child?.nextSpec?.spec ?? child?.spec
-
-/** Who needs a service, by its name. */
-export function dependentsOf(children: ReadonlyMap<string, Child>): Map<string, string[]> {
-  const dependents = new Map<string, string[]>()
-  for (const child of children.values()) {
-    for (const need of child.spec.needs) {
-      const list = dependents.get(need.service)
-      if (list) list.push(child.name)
-      else dependents.set(need.service, [child.name])
-    }
-  }
-  return dependents
-}
-
-/** Dependents of these services, direct and indirect, that are not among them and have a process. */
-export function liveDependents(mesh: Mesh, names: readonly string[]): string[] {
-  const found = new Set<string>()
-  const queue = [...names]
-  for (let name = queue.pop(); name !== undefined; name = queue.pop()) {
-    for (const dependent of mesh.dependents.get(name) ?? []) {
-      const child = mesh.children.get(dependent)
-      if (!child || found.has(dependent) || names.includes(dependent)) continue
-      if (!hasProcess(child)) continue
-      found.add(dependent)
-      queue.push(dependent)
-    }
-  }
-  return mesh.order.filter((name) => found.has(name))
-}
+import { hasJointDependents, isTakenAlong, presentJoint, type Reach, reachOf } from './strategy.ts'
 
 /** What changed in one step: the children as they were before, undefined for new ones. */
 export type Changes = Map<string, Child | undefined>
@@ -115,11 +45,13 @@ function follow(
   scope: Scope,
   changes: Changes,
   before: Child,
-  after: Child,
+  stepped: Child,
   forced: boolean,
   queue: Queue,
 ): void {
   const { mesh } = scope
+  if (stepped.counters.total > before.counters.total) spread(scope, changes, stepped, queue)
+  const after = followJoint(scope, changes, before, mesh.children.get(stepped.name) ?? stepped, queue)
   const stop = dueStop(after, scope)
   if (stop === 'later') {
     if (after.pendingStop === null) {
@@ -138,6 +70,92 @@ function follow(
     }
   }
   if (!isUp(before) && isUp(after)) propagateRestart(scope, after, queue)
+}
+
+/** What an unplanned restart means for others: nothing, a restart together, or the end of the group. */
+function spread(scope: Scope, changes: Changes, child: Child, queue: Queue): void {
+  // One that gave up by itself is not restarted, and so nobody is with it.
+  if (child.state.kind === 'failed') return
+  const reach = reachOf(scope, child)
+  if (reach.kind === 'together') restartTogether(scope, changes, child, reach, queue)
+  if (reach.kind === 'quarantine') quarantine(scope, changes, child, reach.group, queue)
+}
+
+function restartTogether(
+  scope: Scope,
+  changes: Changes,
+  child: Child,
+  { group, names }: Extract<Reach, { kind: 'together' }>,
+  queue: Queue,
+): void {
+  const { mesh } = scope
+  const along = names.flatMap((name) => {
+    const other = mesh.children.get(name)
+    const isAlong = other && isTakenAlong(other) && isWanted(other, scope) && !isExternal(other.spec)
+    return isAlong ? [other] : []
+  })
+  if (along.length === 0) return
+  const listed = along.map(({ name }) => name)
+  const told = record(child, scope, 'together', `restarted with it: ${listed.join(', ')}`, {
+    group,
+    names: listed,
+  })
+  put(mesh, changes, { ...told, joint: { by: child.name, group, phase: 'start' } })
+  for (const other of [child, ...along]) pokeJoint(mesh, other, queue)
+  for (const other of along) {
+    const phase = hasProcess(other) ? 'stop' : 'start'
+    put(mesh, changes, { ...other, cause: told.cause, joint: { by: child.name, group, phase } })
+    queue.push({ name: other.name, event: null })
+  }
+}
+
+function quarantine(scope: Scope, changes: Changes, child: Child, group: string, queue: Queue): void {
+  const { mesh } = scope
+  const { max, within: windowMs } = mesh.groups.get(group)?.intensity ?? { max: 0, within: 0 }
+  const last = `last ${child.name}: ${child.lastEnding?.reason ?? 'it could not be started'}`
+  const reason = `group ${group} gave up: more than ${max} failures in ${Math.round(windowMs / 60_000)} min, ${last}`
+  openBreaker(scope, group, reason)
+  const told = record(child, scope, 'group-failed', reason, { group })
+  put(mesh, changes, told)
+  for (const name of mesh.members.get(group) ?? []) {
+    const other = mesh.children.get(name)
+    if (other && other.name !== child.name && hasProcess(other))
+      put(mesh, changes, { ...other, cause: told.cause })
+    queue.push({ name, event: null })
+  }
+}
+
+/** Whoever may wait for it looks again, in all groups around it: one may start now, another may end. */
+function pokeJoint(mesh: Mesh, { name: own, joint }: Child, queue: Queue): void {
+  if (joint === null) return
+  let outermost = joint.group
+  for (let group = mesh.groups.get(outermost); group?.parent; group = mesh.groups.get(group.parent)) {
+    outermost = group.parent
+  }
+  for (const name of mesh.members.get(outermost) ?? []) {
+    const other = mesh.children.get(name)
+    if (name === own || !other) continue
+    if (other.state.kind === 'waiting') queue.push({ name, event: { kind: 'needs-changed' } })
+    else if (other.joint?.phase === 'stop' && ALIVE.has(other.state.kind)) queue.push({ name, event: null })
+  }
+}
+
+/** A joint restart goes on: whoever may end now ends, whoever waited for this child looks again. */
+function followJoint(scope: Scope, changes: Changes, before: Child, stepped: Child, queue: Queue): Child {
+  const { mesh } = scope
+  const joint = presentJoint(stepped, mesh)
+  const after = joint === stepped.joint ? stepped : { ...stepped, joint }
+  put(mesh, changes, after)
+  if (stepped.joint !== null && joint === null && after.state.kind === 'waiting')
+    queue.push({ name: after.name, event: { kind: 'needs-changed' } })
+  if (before.state.kind !== after.state.kind || before.joint !== after.joint) {
+    pokeJoint(mesh, before, queue)
+    if (before.joint?.group !== after.joint?.group) pokeJoint(mesh, after, queue)
+  }
+  const isDue = after.joint?.phase === 'stop' && ALIVE.has(after.state.kind) && isWanted(after, scope)
+  if (isDue && !hasJointDependents(after, mesh))
+    queue.push({ name: after.name, event: { kind: 'restart-asked', cause: 'sibling', now: false } })
+  return after
 }
 
 /** A need whose stop waited for this child, which is gone or stays: it looks again. */
@@ -161,6 +179,8 @@ function propagateRestart(scope: Scope, after: Child, queue: Queue): void {
     const need = dependent?.spec.needs.find((candidate) => candidate.service === after.name)
     if (!dependent || !need?.restart || dependent.state.kind !== 'running' || !isWanted(dependent, scope))
       continue
+    // One that was restarted with it has known nothing else.
+    if (dependent.state.process.startedAt >= after.state.process.startedAt) continue
     queue.push({ name, event: { kind: 'restart-asked', cause: 'dependency', now: false } })
   }
 }
@@ -172,7 +192,10 @@ const RESTS = new Set(['idle', 'stopping', 'sweeping', 'spawning', 'adopting', '
 function dueStop(child: Child, scope: Scope): ChildEvent | 'later' | null {
   if (isWanted(child, scope)) return null
   const { kind } = child.state
-  if (kind === 'stopping' && child.state.kind === 'stopping' && child.state.then !== 'stop') {
+  if (child.state.kind === 'failed' && child.state.by !== null && isMeant(child, scope)) return null
+  // What ends with its siblings stays ended, whatever becomes of the group.
+  const isEnding = child.state.kind === 'stopping' && child.state.then === 'end' && isMeant(child, scope)
+  if (child.state.kind === 'stopping' && child.state.then !== 'stop' && !isEnding) {
     return { kind: 'stop-asked', cause: stopCause(child, scope.mesh), now: false }
   }
   if (RESTS.has(kind)) return null
@@ -192,5 +215,6 @@ function hasUnwantedDependents(child: Child, scope: Scope): boolean {
 
 function stopCause(child: Child, mesh: Mesh): StopCause {
   if (mesh.wanted === 'down') return 'down'
+  if (child.desired.kind === 'running' && quarantineOf(mesh, child) !== null) return 'group'
   return child.removed ? 'config' : 'operator'
 }

@@ -6,30 +6,30 @@
 import type { MeshDocument } from '../../schemas/mesh.ts'
 import type { Need, ServiceSpec } from '../../schemas/service.ts'
 import { backoffMs } from '../core/backoff.ts'
+import type { Group } from '../core/state.ts'
 import { type Finding, type Path, unknownWord } from './problem.ts'
-
-/**
- * How long a failing start lasts at most when a budget is judged: a gateway whose port is held gives up
- * after 18 s.
- */
-const MAX_FAILED_START_MS = 20_000
-
-/** A group of the document: an inner node of the tree. */
-export type GroupSpec = {
-  readonly name: string
-  readonly parent: string | null
-  readonly strategy: 'one_for_one'
-}
 
 type Groups = MeshDocument['groups']
 
 /** The groups of a document, in its order. */
-export function groupSpecs(groups: Groups): GroupSpec[] {
+export function groupSpecs(specs: readonly ServiceSpec[], groups: Groups): Group[] {
+  const tree = treeOf(specs, groups)
   return Object.entries(groups).map(([name, group]) => ({
     name,
     parent: group.group ?? null,
     strategy: group.strategy,
+    intensity: group.intensity ?? null,
+    nodes: nodesOf(tree, name),
   }))
+}
+
+/** What is directly inside a group, in the order of the document; a group stands where its first service does. */
+function nodesOf(tree: Tree, group: string): string[] {
+  const nodes = (tree.members.get(group) ?? []).map((service) => {
+    const path = [service, ...ancestors(tree, service)]
+    return path[path.indexOf(group) - 1] ?? service
+  })
+  return [...new Set(nodes)]
 }
 
 /**
@@ -87,8 +87,56 @@ export function expandNeeds(specs: readonly ServiceSpec[], groups: Groups): Serv
         if (!expanded.has(service)) expanded.set(service, { ...need, service })
       }
     }
+    for (const earlier of predecessors(spec, groups, tree, specs)) {
+      if (!expanded.has(earlier)) expanded.set(earlier, { service: earlier, until: 'ready', restart: false })
+    }
     return { ...spec, needs: [...expanded.values()] }
   })
+}
+
+/**
+ * In `rest_for_one` each node needs the one before it: that is what its order means. What does not run for ever, or is
+ * disabled, is passed over, since nothing could wait for it twice.
+ */
+function predecessors(
+  spec: ServiceSpec,
+  groups: Groups,
+  tree: Tree,
+  specs: readonly ServiceSpec[],
+): string[] {
+  const lasting = new Set(
+    specs.filter(({ restart, enabled }) => restart === 'permanent' && enabled).map(({ name }) => name),
+  )
+  const path = [spec.name, ...ancestors(tree, spec.name)]
+  return path.slice(1).flatMap((group, index) => {
+    if (groups[group]?.strategy !== 'rest_for_one') return []
+    const nodes = nodesOf(tree, group)
+    const earlier = nodes.slice(0, nodes.indexOf(path[index] ?? '')).reverse()
+    const servicesOf = (node: string) =>
+      (tree.members.get(node) ?? [node]).filter((name) => lasting.has(name))
+    return earlier.map(servicesOf).find((services) => services.length > 0) ?? []
+  })
+}
+
+/** Needs in a `rest_for_one` group on what comes later in it: the two orders contradict each other. */
+export function checkOrder(specs: readonly ServiceSpec[], groups: Groups): Finding[] {
+  const tree = treeOf(specs, groups)
+  const isLater = (group: string, owner: string, target: string) => {
+    const nodes = nodesOf(tree, group)
+    const at = (name: string) =>
+      nodes.findIndex((node) => node === name || ancestors(tree, name).includes(node))
+    return at(owner) >= 0 && at(target) > at(owner)
+  }
+  return [...owners(specs, groups)].flatMap(({ path, owner, needs }) =>
+    needs.flatMap((need, index): Finding[] => {
+      const group = ancestors(tree, owner).find(
+        (name) => groups[name]?.strategy === 'rest_for_one' && isLater(name, owner, need.service),
+      )
+      if (group === undefined) return []
+      const message = `\`${owner}\` needs \`${need.service}\`, which comes after it in the rest_for_one group \`${group}\`: put it before`
+      return [{ path: [...path, 'needs', index], at: 'value', message }]
+    }),
+  )
 }
 
 /** Cycles among needs, each printed as its path and reported where its last link is written. */
@@ -143,13 +191,15 @@ export function checkPorts(specs: readonly ServiceSpec[], metrics: MeshDocument[
 }
 
 /** What is allowed and still looks wrong: a budget that nothing can use up, a need on a disabled service. */
-export function checkDoubts(specs: readonly ServiceSpec[]): Finding[] {
+export function checkDoubts(specs: readonly ServiceSpec[], mesh: MeshDocument): Finding[] {
+  const { maxFailedStart } = mesh.defaults
   const disabled = new Set(specs.filter((spec) => !spec.enabled).map((spec) => spec.name))
-  return specs.flatMap((spec) => {
-    const found: Finding[] = []
-    const budget = budgetDoubt(spec)
-    if (budget !== null)
-      found.push({ path: ['services', spec.name, 'intensity'], at: 'value', message: budget })
+  const ofGroups = Object.entries(mesh.groups).flatMap(([name, { intensity }]) =>
+    intensity ? budgetDoubt(['groups', name], intensity, maxFailedStart) : [],
+  )
+  const ofServices = specs.flatMap((spec) => {
+    const isEndless = spec.command !== null && spec.restart !== 'temporary'
+    const found = isEndless ? budgetDoubt(['services', spec.name], spec.intensity, maxFailedStart) : []
     for (const need of spec.enabled ? spec.needs : []) {
       if (!disabled.has(need.service)) continue
       const message = `needs \`${need.service}\`, which is disabled: it will wait forever`
@@ -157,30 +207,35 @@ export function checkDoubts(specs: readonly ServiceSpec[]): Finding[] {
     }
     return found
   })
+  return [...ofServices, ...ofGroups]
 }
 
 /**
  * Longest time in which `max` restarts happen: every delay at its upper jitter and a start that fails
- * slowly.
+ * slowly (`defaults.maxFailedStart`, 20 s: a gateway whose port is held gives up after 18 s).
  */
-function spanMs(max: number): number {
+function spanMs(max: number, failedStartMs: number): number {
   let sum = 0
-  for (let n = 1; n <= max; n++) sum += backoffMs(n, 1) + MAX_FAILED_START_MS
+  for (let n = 1; n <= max; n++) sum += backoffMs(n, 1) + failedStartMs
   return sum
 }
 
-function budgetDoubt(spec: ServiceSpec): string | null {
-  const { max, within } = spec.intensity
-  if (spec.command === null || spec.restart === 'temporary' || spanMs(max) <= within) return null
+function budgetDoubt(
+  path: Path,
+  { max, within }: ServiceSpec['intensity'],
+  failedStartMs: number,
+): Finding[] {
+  const span = spanMs(max, failedStartMs)
+  if (span <= within) return []
   let reachable = max
-  while (reachable > 0 && spanMs(reachable) > within) reachable--
-  const minutes = Math.ceil(spanMs(max) / 60_000)
+  while (reachable > 0 && spanMs(reachable, failedStartMs) > within) reachable--
+  const minutes = Math.ceil(span / 60_000)
   const less = reachable > 0 ? `, or \`max\` to ${reachable} or less` : ''
-  return (
+  const message =
     `this budget may never be used up: ${max} restarts with their delays take up to ` +
-    `${Math.ceil(spanMs(max) / 1000)} s, longer than the window of ${within / 1000} s. ` +
+    `${Math.ceil(span / 1000)} s, longer than the window of ${within / 1000} s. ` +
     `Raise \`within\` to ${minutes}m or more${less}`
-  )
+  return [{ path: [...path, 'intensity'], at: 'value', message }]
 }
 
 type Tree = {

@@ -19,7 +19,7 @@ export type Control = {
   version(): { version: string; pid: number }
   events(query: EventQuery): JournalEvent[]
   why(id: number): JournalEvent[]
-  up(options: { dryRun: boolean }): Promise<{ plan: Plan; warnings: string[] }>
+  up(options: { dryRun: boolean; retry: boolean }): Promise<{ plan: Plan; warnings: string[] }>
   /** Resolves when everything is stopped, with what nobody could tell and so was left alone, in words. */
   down(): Promise<readonly string[]>
   start(name: string): Promise<Accepted>
@@ -84,8 +84,10 @@ export async function serveControl(socket: string, control: Control): Promise<()
     sendEvents(control, request.query, reply),
   )
   server.get<{ Params: { id: string } }>('/why/:id', ({ params }) => control.why(Number(params.id)))
-  server.post<{ Body: { dryRun: boolean } }>('/up', { schema: object({ dryRun: flag }) }, ({ body }) =>
-    control.up(body),
+  server.post<{ Body: { dryRun: boolean; retry: boolean } }>(
+    '/up',
+    { schema: object({ dryRun: flag, retry: flag }) },
+    ({ body }) => control.up(body),
   )
   server.post('/down', async () => {
     const left = await control.down()

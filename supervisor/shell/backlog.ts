@@ -6,7 +6,7 @@
  */
 import type { JournalEvent } from '../../schemas/status.ts'
 import type { Effect } from '../core/effect.ts'
-import type { Child } from '../core/state.ts'
+import type { Breaker, Child } from '../core/state.ts'
 import type { Spool } from './spool.ts'
 
 type RecordEffect = Extract<Effect, { kind: 'record' }>
@@ -22,6 +22,8 @@ export type Writes = {
   readonly gone: readonly string[]
   readonly records: readonly RecordEffect[]
   readonly wanted: 'up' | 'down' | null
+  /** Breakers of groups that changed, by name; null is forgotten. */
+  readonly breakers: Readonly<Record<string, Breaker | null>>
   /** True where an operator's wish changes: it must survive a power cut, too. */
   readonly durable: boolean
 }
@@ -90,6 +92,7 @@ function merge(old: Writes, fresh: Writes): Writes {
     gone: [...new Set([...old.gone, ...fresh.gone])].filter((name) => !rows.has(name)),
     records: [...old.records, ...fresh.records].slice(-KEPT_RECORDS),
     wanted: fresh.wanted ?? old.wanted,
+    breakers: { ...old.breakers, ...fresh.breakers },
     durable: old.durable || fresh.durable,
   }
 }

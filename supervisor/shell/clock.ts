@@ -8,7 +8,7 @@ import { uptime } from 'node:os'
 /** How often the clock is looked at in any case. */
 export const TICK_MS = 1_000
 /** A tick later than this beyond its second is a gap, not load. */
-const GAP_MS = 5_000
+export const GAP_MS = 5_000
 
 export type Clock = {
   /** Awake milliseconds; never goes back, freezes over gaps. */

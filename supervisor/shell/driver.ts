@@ -42,6 +42,7 @@ const INWARD = new Set<Effect['kind']>([
   'run-preflight',
   'sweep',
   'record',
+  'record-breaker',
   'set-timer',
   'cancel-timer',
   'watch-log',
@@ -133,6 +134,9 @@ function writesOf(
     rows,
     gone: effects.filter((effect) => effect.kind === 'forget').map((effect) => effect.service),
     records: effects.filter((effect): effect is RecordEffect => effect.kind === 'record'),
+    breakers: Object.fromEntries(
+      effects.flatMap((effect) => (effect.kind === 'record-breaker' ? [[effect.group, effect.breaker]] : [])),
+    ),
     wanted: effects.find((effect) => effect.kind === 'record-wanted')?.wanted ?? null,
   }
 }

@@ -22,6 +22,8 @@ export type Home = {
   readonly keeper: string
   readonly logs: string
   readonly cache: string
+  /** What hung processes were doing, by service. */
+  readonly snapshots: string
   /** What was learnt of services, one file each. */
   readonly known: string
   /** The files that services touch to tell that they work. */
@@ -43,6 +45,7 @@ export function homeAt(root = process.env['PAIOS_HOME'] ?? join(homedir(), '.pai
     keeper: join(root, 'run', 'keeper.json'),
     logs: join(root, 'logs'),
     cache: join(root, 'cache'),
+    snapshots: join(root, 'snapshots'),
     known: join(root, 'state', 'known'),
     beats: join(root, 'run', 'beats'),
   }

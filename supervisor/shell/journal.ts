@@ -6,28 +6,26 @@
  */
 import Database from 'better-sqlite3'
 import type { JournalEvent } from '../../schemas/status.ts'
-import type { Row } from '../core/event.ts'
-import type { Child } from '../core/state.ts'
 import { errnoOf, PaiosError } from '../errors.ts'
-import { openBacklog, redactedJson, type Writes } from './backlog.ts'
+import { openBacklog, type Writes } from './backlog.ts'
 import { type EventQuery, readEvents, readWhy, withNewer } from './history.ts'
+import {
+  keepDocument,
+  type Left,
+  overlay,
+  pruneTo,
+  readDocument,
+  readIntents,
+  readLeft,
+  SCHEMA,
+  writeIntent,
+  writer,
+} from './journal-tables.ts'
 import { openSpool } from './spool.ts'
 import type { Intent } from './standstill.ts'
 
-/** Events are kept at least this long. */
-const KEEP_MS = 90 * 86_400_000
 /** How long a write waits for a stranger's lock on the database. */
 const BUSY_MS = 5_000
-/** More events than this are cut, oldest first. */
-const KEEP_MOST = 500_000
-
-/** What the last supervisor left. */
-export type Left = {
-  readonly rows: readonly Row[]
-  readonly wanted: 'up' | 'down'
-  readonly nextEventId: number
-  readonly awakeMs: number
-}
 
 export type Journal = {
   /** Commits steps as one. Never throws for the world's faults: the spool takes what the database cannot. */
@@ -57,16 +55,6 @@ export type Journal = {
   prune(wall: number): void
   close(): void
 }
-
-const SCHEMA = `
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS spec (hash TEXT PRIMARY KEY, spec TEXT NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS service (name TEXT PRIMARY KEY, spec TEXT NOT NULL, row TEXT NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS event (id INTEGER PRIMARY KEY, wall INTEGER NOT NULL, awake REAL NOT NULL,
-  subject TEXT NOT NULL, generation INTEGER, kind TEXT NOT NULL, text TEXT NOT NULL, data TEXT NOT NULL,
-  cause INTEGER) STRICT;
-CREATE INDEX IF NOT EXISTS event_subject ON event (subject, id);
-`
 
 /**
  * Opens (and if need be makes) the journal. `redact` is applied to every text that is written. What the spool
@@ -169,124 +157,4 @@ function openDatabase(path: string): Database.Database {
 function troubleOf(path: string, { code, message }: Error & { code: string }): string {
   const why = code === 'SQLITE_FULL' || code === 'ENOSPC' ? 'its disk is full; free some space' : message
   return `the journal ${path} cannot be written: ${why}`
-}
-
-function pruneTo(database: Database.Database, wall: number): void {
-  // Without the newest one, a start after a quiet season would use its ids again.
-  database
-    .prepare('DELETE FROM event WHERE wall < ? AND id < (SELECT max(id) FROM event)')
-    .run(wall - KEEP_MS)
-  database.prepare('DELETE FROM event WHERE id <= (SELECT max(id) FROM event) - ?').run(KEEP_MOST)
-  database.exec('DELETE FROM spec WHERE hash NOT IN (SELECT spec FROM service)')
-}
-
-function keepDocument(database: Database.Database, hash: string, mesh: string): void {
-  const keep = database.transaction(() => {
-    database.exec("DELETE FROM meta WHERE key LIKE 'document:%'")
-    database.prepare('INSERT INTO meta VALUES (?, ?)').run(`document:${hash}`, mesh)
-  })
-  keep.immediate()
-}
-
-function writeIntent(database: Database.Database, service: string, intent: Intent | null): void {
-  const key = `intent:${service}`
-  if (intent === null) database.prepare('DELETE FROM meta WHERE key = ?').run(key)
-  else database.prepare('INSERT OR REPLACE INTO meta VALUES (?, ?)').run(key, JSON.stringify(intent))
-}
-
-function readIntents(database: Database.Database): [string, Intent][] {
-  const rows = database.prepare("SELECT key, value FROM meta WHERE key LIKE 'intent:%'").all()
-  return (rows as { key: string; value: string }[]).map(({ key, value }) => [
-    key.slice('intent:'.length),
-    JSON.parse(value) as Intent,
-  ])
-}
-
-function readDocument(database: Database.Database): { hash: string; mesh: string } | null {
-  const kept = database
-    .prepare(
-      `SELECT substr(key, length('document:') + 1) AS hash, value AS mesh FROM meta
-       WHERE key LIKE 'document:%'`,
-    )
-    .get()
-  return (kept as { hash: string; mesh: string } | undefined) ?? null
-}
-
-/** What was left, with one step over it that the database does not have. */
-function overlay(left: Left, { rows, gone, records, wanted, at }: Writes): Left {
-  const isOther = ({ child }: Row) =>
-    !gone.includes(child.name) && rows.every(({ name }) => name !== child.name)
-  return {
-    rows: [...left.rows.filter(isOther), ...rows.map((child) => ({ child: { ...child, nextSpec: null } }))],
-    wanted: wanted ?? left.wanted,
-    nextEventId: Math.max(left.nextEventId, ...records.map(({ id }) => id + 1)),
-    awakeMs: at,
-  }
-}
-
-function writer(database: Database.Database, redact: (text: string) => string) {
-  const meta = database.prepare(
-    'INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value',
-  )
-  const spec = database.prepare('INSERT INTO spec VALUES (?, ?) ON CONFLICT DO NOTHING')
-  const row = database.prepare(
-    'INSERT INTO service VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET spec = excluded.spec, row = excluded.row',
-  )
-  const gone = database.prepare('DELETE FROM service WHERE name = ?')
-  const event = database.prepare('INSERT OR IGNORE INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)')
-  const writeOne = (writes: Writes, known: ReadonlySet<string>) => {
-    for (const child of writes.rows) {
-      if (!known.has(child.specHash)) spec.run(child.specHash, JSON.stringify(child.spec))
-      row.run(child.name, child.specHash, JSON.stringify({ ...child, spec: null, nextSpec: null }))
-    }
-    for (const name of writes.gone) gone.run(name)
-    for (const { id, subject, generation, event: kind, text, data, cause } of writes.records) {
-      event.run(
-        id,
-        Math.round(writes.wall),
-        writes.at,
-        subject,
-        generation,
-        kind,
-        redact(text),
-        redactedJson(data, redact),
-        cause,
-      )
-    }
-    if (writes.wanted) meta.run('wanted', writes.wanted)
-    meta.run('awake', String(writes.at))
-  }
-  const run = database.transaction((batch: readonly Writes[], known: ReadonlySet<string>) => {
-    for (const writes of batch) writeOne(writes, known)
-  })
-  return (batch: readonly Writes[], known: Set<string>) => {
-    const isDurable = batch.some((writes) => writes.durable)
-    if (isDurable) database.pragma('synchronous = FULL')
-    try {
-      run.immediate(batch, known)
-      for (const writes of batch) for (const child of writes.rows) known.add(child.specHash)
-    } finally {
-      if (isDurable) database.pragma('synchronous = NORMAL')
-    }
-  }
-}
-
-function readLeft(database: Database.Database): Left {
-  const value = (key: string) =>
-    (database.prepare('SELECT value FROM meta WHERE key = ?').get(key) as { value: string } | undefined)
-      ?.value
-  const rows = database
-    .prepare(
-      'SELECT service.row AS row, spec.spec AS spec FROM service JOIN spec ON spec.hash = service.spec',
-    )
-    .all()
-  const newest = database.prepare('SELECT coalesce(max(id), 0) AS id FROM event').get() as { id: number }
-  return {
-    rows: (rows as { row: string; spec: string }[]).map(({ row, spec }) => ({
-      child: { ...(JSON.parse(row) as Child), spec: JSON.parse(spec) as Child['spec'] },
-    })),
-    wanted: value('wanted') === 'down' ? 'down' : 'up',
-    nextEventId: newest.id + 1,
-    awakeMs: Number(value('awake') ?? 0),
-  }
 }

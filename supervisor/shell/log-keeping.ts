@@ -62,6 +62,9 @@ type Log = {
   trouble: string | null
 }
 
+/** Log keeping of one mesh. */
+export type LogKeeping = ReturnType<typeof openLogKeeping>
+
 /** Opens it; nothing is written before the first `look`. */
 export function openLogKeeping(options: LogKeepingOptions) {
   const { logs, journal, table, logger, names, stateOf, treeOf, recall, note } = options

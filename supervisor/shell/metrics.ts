@@ -9,10 +9,19 @@ import { processOf } from '../core/rest.ts'
 import { isUp } from '../core/scope.ts'
 import { labelOf } from '../core/snapshot.ts'
 import type { Child, Mesh, StartCause } from '../core/state.ts'
+import { exceeded, type OwnFigures } from './own-limits.ts'
 import type { ProbeRun } from './prober.ts'
 
 /** Label values of `paios_service_starts_total`. */
-const START_REASONS: readonly StartCause[] = ['boot', 'manual', 'crash', 'hung', 'config', 'dependency']
+const START_REASONS: readonly StartCause[] = [
+  'boot',
+  'manual',
+  'crash',
+  'hung',
+  'config',
+  'dependency',
+  'sibling',
+]
 /** Label values of `paios_service_exits_total`. */
 const EXIT_CAUSES = ['stopped', 'completed', 'clean', 'error', 'signal', 'hung', 'spawn_failed'] as const
 const PROBE_RESULTS = ['ok', 'fail', 'timeout', 'error'] as const
@@ -28,6 +37,7 @@ export type MetricsView = {
   readonly isUnclean: boolean
   readonly lastTickWall: () => number
   readonly lastWakeWall: () => number
+  readonly own: () => OwnFigures
   /** Pids of each service's tree at the last scan. */
   readonly treeOf: (service: string) => readonly number[]
   readonly residentBytes: (pids: readonly number[]) => number | null
@@ -168,6 +178,18 @@ function addSupervisorGauges(gauge: AddGauge, view: MetricsView): void {
   )
   gauge('supervisor_last_wake_timestamp_seconds', 'Time of the last wake from sleep, 0 if none', [], (own) =>
     own.set(view.lastWakeWall() / 1000),
+  )
+  gauge('supervisor_open_fds', 'Open descriptors of the supervisor', [], (own) =>
+    own.set(view.own().descriptors ?? 0),
+  )
+  gauge('supervisor_resident_memory_bytes', 'Resident memory of the supervisor', [], (own) =>
+    own.set(view.own().residentBytes),
+  )
+  gauge('supervisor_loop_lag_seconds', 'Worst lateness of the control loop in the last minute', [], (own) =>
+    own.set(view.own().lagMs / 1000),
+  )
+  gauge('supervisor_limits_exceeded', 'Limits of its own that the supervisor exceeds', [], (own) =>
+    own.set(exceeded(view.own()).length),
   )
   gauge('supervisor_last_start_unclean', '1 if the previous run ended without a shutdown record', [], (own) =>
     own.set(view.isUnclean ? 1 : 0),

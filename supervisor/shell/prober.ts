@@ -7,16 +7,17 @@ import type { OpenProbe, ProbeKind, ProbeResult } from '../../probes/probe.ts'
 import type { ProbeSpec } from '../../schemas/service.ts'
 import type { ProbeReport } from '../../schemas/status.ts'
 import type { ProbeRole } from '../core/effect.ts'
-import type { PreflightResult, ProbeOutcome } from '../core/event.ts'
+import type { PreflightResult } from '../core/event.ts'
 import { probeName } from '../core/health.ts'
 import { openWatches } from './file-watch.ts'
 import { checkBasics } from './preflight.ts'
 import { hasReference, MissingSecret, type Secrets } from './secrets.ts'
 import { untilSlot } from './slot.ts'
 import { type Step, type Subject, type TargetOptions, targetOf } from './target.ts'
+import { clean, failureOf, settle, wordOf } from './verdict.ts'
 
-/** A time-out that rings this much too late was ours, not the service's. */
-const LATE_MS = 1_000
+/** After a wake the probes look again within this time, while failures do not count for a minute. */
+const WAKE_MS = 10_000
 
 /** A probe that ran, for the metrics. */
 export type ProbeRun = {
@@ -33,7 +34,13 @@ export type ProberOptions = TargetOptions & {
   readonly random: () => number
 }
 
-type Runner = { stop(): void; now(): void; readonly role: ProbeRole; readonly kind: string }
+type Runner = {
+  stop(): void
+  now(): void
+  soon(withinMs: number): void
+  readonly role: ProbeRole
+  readonly kind: string
+}
 
 /** Probes are loaded with the first service that has one. */
 async function loadKinds(): Promise<Record<string, ProbeKind>> {
@@ -54,6 +61,9 @@ function settingsOf({
 }: ProbeSpec) {
   return settings
 }
+
+/** The prober of one mesh. */
+export type Prober = ReturnType<typeof openProber>
 
 /** Opens the prober of one mesh. */
 export function openProber(options: ProberOptions) {
@@ -105,6 +115,10 @@ export function openProber(options: ProberOptions) {
   }
 
   return {
+    /** After a gap: every probe looks again soon, and not all of them at once. */
+    woke(): void {
+      for (const runner of [...runners.values()].flat()) runner.soon(WAKE_MS)
+    },
     /** Every preflight of a service, in parallel. Answers in the same turn if none of them has to wait. */
     preflight(service: string, subject: Subject, done: (results: PreflightResult[]) => void): void {
       const basics = checkBasics(subject.spec, options.secrets)
@@ -229,45 +243,17 @@ function run({ service, generation, subject, probe, delayMs, options, openOne }:
       clearTimeout(timer)
       void look()
     },
+    soon(withinMs) {
+      if (busy) return
+      clearTimeout(timer)
+      timer = setTimeout(look, options.random() * Math.min(withinMs, probe.every))
+    },
     stop() {
       stopped = true
       current?.abort()
       clearTimeout(timer)
       if (!busy) void opened?.close()
     },
-  }
-}
-
-/** A probe whose time is over gets this long to say what it was waiting for. */
-const REACT_MS = 200
-
-/**
- * One check within the probe's time-out. The caller may abort `controller` to cut it, and with it the program that
- * it runs; a signal made of two would cost more than the rest of a check.
- */
-async function settle(
-  opened: OpenProbe,
-  probe: ProbeSpec,
-  controller: AbortController,
-): Promise<ProbeResult> {
-  const due = performance.now() + probe.timeout
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<ProbeResult>((resolve) => {
-    timer = setTimeout(() => {
-      const isOurs = performance.now() - due > LATE_MS
-      controller.abort()
-      if (isOurs) return resolve({ kind: 'unknown', reason: 'the prober itself was late' })
-      // The probe knows best what it was waiting for; only one that does not react is answered for.
-      const reason = `${probe.kind}: no answer within ${probe.timeout / 1000} s`
-      timer = setTimeout(() => resolve({ kind: 'fail', reason, progress: false }), REACT_MS)
-    }, probe.timeout)
-  })
-  try {
-    return await Promise.race([opened.check(controller.signal), late])
-  } catch (error) {
-    return { kind: 'unknown', reason: (error as Error).message }
-  } finally {
-    clearTimeout(timer)
   }
 }
 
@@ -279,20 +265,4 @@ function secretsOf(probe: ProbeSpec, secrets: Secrets): string | null {
     if (error instanceof MissingSecret) return null
     throw error
   }
-}
-
-function failureOf(error: unknown, secrets: Secrets): ProbeResult {
-  if (error instanceof MissingSecret) return { kind: 'unknown', reason: error.message }
-  return { kind: 'unknown', reason: secrets.redact((error as Error).message) }
-}
-
-function wordOf(result: ProbeResult, isTimedOut: boolean): ProbeRun['result'] {
-  if (result.kind === 'pass') return 'ok'
-  if (result.kind === 'unknown') return 'error'
-  return isTimedOut ? 'timeout' : 'fail'
-}
-
-function clean(result: ProbeResult, secrets: Secrets): ProbeOutcome {
-  if (result.kind !== 'pass') return { ...result, reason: secrets.redact(result.reason) }
-  return result.note === null ? result : { ...result, note: secrets.redact(result.note) }
 }

@@ -1,6 +1,9 @@
 /** Commands that wait for the core's answer. */
 import type { Accepted } from './api.ts'
 
+/** Requests that wait for their answers. */
+export type Requests = ReturnType<typeof openRequests>
+
 /** Opens the list of those that wait. */
 export function openRequests() {
   const waiting = new Map<number, { resolve(value: Accepted): void; reject(error: Error): void }>()

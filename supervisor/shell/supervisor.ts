@@ -7,31 +7,33 @@ import type { Copies } from '../../probes/probe.ts'
 import type { ServiceSpec } from '../../schemas/service.ts'
 import type { ProbeReport, Status } from '../../schemas/status.ts'
 import type { Fact } from '../core/event.ts'
+import { hasProcess } from '../core/order.ts'
 import { processOf } from '../core/rest.ts'
 import { showService } from '../core/snapshot.ts'
 import type { Child, Mesh } from '../core/state.ts'
 import { emptyMesh } from '../core/step.ts'
-import { hasProcess } from '../core/tree.ts'
-import { PaiosError } from '../errors.ts'
 import { openAcceptance } from './acceptance.ts'
 import { openAlerts } from './alerts.ts'
 import type { Accepted } from './api.ts'
-import { createClock, TICK_MS } from './clock.ts'
+import { createClock, GAP_MS, TICK_MS } from './clock.ts'
 import { SCAN_MS } from './descendants.ts'
-import { createDriver, type Perform } from './driver.ts'
-import { heed, type Told } from './heed.ts'
+import { createDriver } from './driver.ts'
+import type { Told } from './heed.ts'
 import { type Home, runbookPath } from './home.ts'
-import type { Journal, Left } from './journal.ts'
+import type { Journal } from './journal.ts'
+import type { Left } from './journal-tables.ts'
 import { openKnown } from './known.ts'
 import { logPathOf } from './log-file.ts'
 import { openLogKeeping } from './log-keeping.ts'
 import type { Logger } from './logger.ts'
 import type { Metrics } from './metrics.ts'
+import { openOwnLimits } from './own-limits.ts'
+import { performer } from './perform.ts'
 import { openProbePrograms } from './probe-programs.ts'
 import { openProber, type ProbeRun } from './prober.ts'
 import type { ProcessTable } from './process-table.ts'
 import { openProcesses, type Tell } from './processes.ts'
-import { findRun, identify } from './proof.ts'
+import { openProgramWatch } from './program-watch.ts'
 import { openRequests } from './requests.ts'
 import type { Secrets } from './secrets.ts'
 import type { Subject } from './target.ts'
@@ -73,6 +75,7 @@ export function createSupervisor(options: SupervisorOptions) {
     lastWakeWall = Date.now()
     measure((to) => to.jumped('stall'))
     post({ kind: 'host-woke', gapMs })
+    prober.woke()
   })
   const timers = createTimers(clock, (service, timer, token) =>
     tell(service, { kind: 'timer-fired', timer, token }),
@@ -122,6 +125,10 @@ export function createSupervisor(options: SupervisorOptions) {
     note: (service, event, text) => tell(service, { kind: 'noted', event, text }),
   })
   const mended = keeping.mend()
+  const programWatch = openProgramWatch((service, file) => {
+    const generation = mesh.children.get(service)?.generation ?? 0
+    tell(service, { kind: 'program-changed', generation, file })
+  })
 
   const show = (child: Child): Status['services'][number] =>
     showService(child, mesh.children, {
@@ -130,74 +137,28 @@ export function createSupervisor(options: SupervisorOptions) {
       logPath: child.spec.command ? logPathOf(home.logs, child.name) : null,
       runbook: runbookPath(home, child.name, child.spec.runbook),
     })
-  const perform: Perform = {
-    'run-preflight': ({ service, attempt }) => {
-      const about = subject(service)
-      if (about)
-        prober.preflight(service, about, (results) =>
-          tell(service, { kind: 'preflight-reported', attempt, results }),
-        )
+  const perform = performer({
+    ...{
+      home,
+      journal,
+      secrets,
+      table,
+      logger,
+      mesh,
+      timers,
+      processes,
+      prober,
+      programWatch,
+      alerts,
+      keeping,
     },
-    spawn: ({ service, generation, run }) => {
-      const child = mesh.children.get(service)
-      if (!child) return
-      const cause = child.state.kind === 'spawning' ? child.state.cause : 'boot'
-      const problem = journal.problem()
-      if (problem !== null && cause !== 'crash' && cause !== 'hung') {
-        tell(service, {
-          kind: 'spawn-failed',
-          generation,
-          reason: `not started: ${problem}`,
-          permanent: true,
-        })
-        return
-      }
-      processes.spawn(service, child.spec, generation, run)
-      measure((to) => to.started(service, cause))
-    },
-    signal: ({ service, process, signal, to }) => processes.signal(service, process, signal, to),
-    'close-stdin': ({ service }) => processes.closeStdin(service),
-    'watch-log': ({ service, generation, index, pattern }) =>
-      processes.watchLog(service, generation, index, pattern),
-    sweep: ({ service, generation, process, hard }) => processes.sweep(service, generation, process, hard),
-    identify: ({ service, run, identity }) => {
-      const verdict = identity
-        ? identify(table, run, identity, logPathOf(home.logs, service))
-        : findRun(table, run, logPathOf(home.logs, service))
-      tell(service, { kind: 'identified', run, verdict })
-    },
-    adopt: ({ service, generation, process }) => processes.adopt(service, generation, process),
-    'open-probes': ({ service, generation, roles }) => {
-      const state = mesh.children.get(service)?.state
-      prober.open(service, generation, roles, state?.kind === 'running')
-    },
-    'close-probes': ({ service }) => prober.close(service),
-    'set-timer': ({ service, timer, token, at }) => timers.set(service, timer, token, at),
-    'cancel-timer': ({ service, timer }) => timers.cancel(service, timer),
-    record: (effect) => heed(effect, logger, measure),
-    alert({ service, event, reason, wall }) {
-      const child = mesh.children.get(service)
-      if (!child) return
-      const { state, next, runbook } = show(child)
-      const told = { service, event, state, next, runbook, reason: secrets.redact(reason) }
-      alerts.tell({ ...told, at: new Date(wall).toISOString() })
-    },
-    forget: ({ service }) => {
-      processes.forget(service)
-      keeping.forget(service)
-      measure((to) => to.forget(service))
-    },
-    'record-wanted': () => {
-      for (const service of mesh.children.keys()) measure((to) => to.declare(service))
-    },
-    reply: ({ request, message, names }) => requests.answer(request, { message, names }),
-    refuse: ({ request, code, message }) => requests.refuse(request, new PaiosError(code, message)),
-    end: () => {
+    ...{ requests, subject, show, tell, measure },
+    ended: () => {
       if (hasEnded) return
       hasEnded = true
       options.ended()
     },
-  }
+  })
   let isTroubled = false
   const tellJournal = () => {
     const problem = journal.problem()
@@ -215,7 +176,13 @@ export function createSupervisor(options: SupervisorOptions) {
     tellJournal()
   }
   const driver = createDriver({ mesh, clock, journal, perform, turned })
+  const limits = openOwnLimits()
+  let dueAt = performance.now() + TICK_MS
   const ticker = setInterval(() => {
+    // A gap is the host's, and told as one.
+    const lateMs = performance.now() - dueAt
+    if (lateMs < GAP_MS) limits.ticked(lateMs)
+    dueAt = performance.now() + TICK_MS
     clock.tick()
     options.beat()
     processes.look()
@@ -225,7 +192,10 @@ export function createSupervisor(options: SupervisorOptions) {
     tellJournal()
     if (journal.problem() === null) alerts.ticked()
   }, TICK_MS)
-  const scanner = setInterval(() => processes.scan(), SCAN_MS)
+  const scanner = setInterval(() => {
+    processes.scan()
+    programWatch.look()
+  }, SCAN_MS)
   const pruner = setInterval(() => journal.prune(Date.now()), PRUNE_MS)
 
   return {
@@ -244,11 +214,11 @@ export function createSupervisor(options: SupervisorOptions) {
     /** Asks the core for something an operator wants; rejects with what it refuses. */
     ask: (command: Extract<Fact, { kind: 'operator-asked' }>['command']): Promise<Accepted> =>
       requests.open((request) => post({ kind: 'operator-asked', request, command })),
-    /** Looks whether these services could start again, for a restart that must not end badly. */
-    preflight: (service: string) =>
+    /** Looks whether a service could start again by this declaration, for a restart that must not end badly. */
+    preflight: (spec: ServiceSpec) =>
       new Promise<Parameters<Parameters<typeof prober.preflight>[2]>[0]>((resolve) => {
-        const about = subject(service)
-        if (about && about.spec.command !== null) prober.preflight(service, about, resolve)
+        const about = subject(spec.name)
+        if (about && spec.command !== null) prober.preflight(spec.name, { ...about, spec }, resolve)
         else resolve([])
       }),
     services: (): Status['services'] => [...mesh.children.values()].map(show),
@@ -260,6 +230,7 @@ export function createSupervisor(options: SupervisorOptions) {
     accept: openAcceptance(known, tell, (service) => prober.again(service, 'readiness')),
     alerts,
     keeping,
+    limits,
     liveCount: () => [...mesh.children.values()].filter(hasProcess).length,
     takeMetrics(loaded: Metrics): void {
       metrics = loaded

@@ -51,6 +51,7 @@ const kb: ServiceStatus = {
   note: null,
   next: null,
   warnings: [],
+  rejected: null,
   deadline: null,
   probes: [],
   runbook: 'process.md',
@@ -259,19 +260,21 @@ describe('paios up on a running mesh', () => {
   it('prints the plan, waits, and shows the table', async (t) => {
     const home = await makeHome(t)
     const seen = await supervisor(t, home, {
-      'POST /up': () => ({ plan: { start: [], restart: ['kb'], stop: [], unchanged: ['web'] } }),
+      'POST /up': () => ({
+        plan: { start: [], restart: ['kb'], update: [], stop: [], unchanged: ['web'], refused: [] },
+      }),
       'GET /status': () => statusOf(home, kb),
     })
     const { code, stdout } = await paios(home, 'up')
     assert.equal(code, 0)
     assert.match(stdout, /^restart: kb\nunchanged: 1\nPAIOS/)
     assert.match(stdout, /paios install\n$/)
-    assert.deepEqual(seen[0]?.body, { dryRun: false })
+    assert.deepEqual(seen[0]?.body, { dryRun: false, retry: false })
   })
 
   it('prints every problem of the document and exits 3', async (t) => {
     const home = await makeHome(t)
-    const plan = { start: [], restart: [], stop: [], unchanged: [] }
+    const plan = { start: [], restart: [], update: [], stop: [], unchanged: [], refused: [] }
     await supervisor(t, home, { 'POST /up': () => ({ plan, problems: ['line 1: a', 'line 2: b'] }) })
     const { code, stderr } = await paios(home, 'up')
     assert.equal(code, 3)

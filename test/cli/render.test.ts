@@ -40,6 +40,7 @@ function service(fields: Partial<ServiceStatus>): ServiceStatus {
     note: null,
     next: null,
     warnings: [],
+    rejected: null,
     deadline: null,
     probes: [],
     runbook: 'process.md',
@@ -195,12 +196,14 @@ it('one service is shown with its probes, runbook and log', () => {
 })
 
 it('a plan names what changes and counts what does not', () => {
-  assert.deepEqual(renderPlan({ start: ['a', 'b'], restart: [], stop: ['c'], unchanged: ['d'] }), [
-    'start: a, b',
-    'stop: c',
-    'unchanged: 1',
-  ])
-  assert.deepEqual(renderPlan({ start: [], restart: [], stop: [], unchanged: ['d'] }), ['nothing to change'])
+  assert.deepEqual(
+    renderPlan({ start: ['a', 'b'], restart: [], update: [], stop: ['c'], unchanged: ['d'], refused: [] }),
+    ['start: a, b', 'stop: c', 'unchanged: 1'],
+  )
+  assert.deepEqual(
+    renderPlan({ start: [], restart: [], update: [], stop: [], unchanged: ['d'], refused: [] }),
+    ['nothing to change'],
+  )
 })
 
 it('an event bears its number, its subject, its life and its cause', () => {

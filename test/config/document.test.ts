@@ -71,8 +71,8 @@ services:
     assert.deepEqual(mesh.groups, [])
     assert.deepEqual(mesh.host, { profile: 'always_on' })
     assert.deepEqual(mesh.metrics, { port: 18_780, enabled: true })
-    assert.deepEqual(mesh.defaults, { env: {}, logs: {} })
     assert.deepEqual(mesh.logs, LOG_DEFAULTS)
+    assert.deepEqual(mesh.defaults, { env: {}, logs: {}, maxFailedStart: 20_000 })
     assert.deepEqual(mesh.warnings, [])
   })
 

@@ -67,8 +67,8 @@ groups:
     assert.deepEqual(needs['a'], [{ service: 'db', until: 'ready', restart: false }])
     assert.deepEqual(needs['b'], [{ service: 'db', until: 'ready', restart: false }])
     assert.deepEqual(mesh.groups, [
-      { name: 'outer', parent: null, strategy: 'one_for_one' },
-      { name: 'inner', parent: 'outer', strategy: 'one_for_one' },
+      { name: 'outer', parent: null, strategy: 'one_for_one', intensity: null, nodes: ['a', 'inner'] },
+      { name: 'inner', parent: 'outer', strategy: 'one_for_one', intensity: null, nodes: ['b'] },
     ])
   })
 
@@ -133,9 +133,11 @@ groups:
   tools: {}
   k: { group: l }
   l: { group: k }
-  m: { strategy: one_for_all }
-`).slice(0, 1),
-      ['paios.yaml:9:18 groups.m.strategy: expected one_for_one'],
+  m: { strategy: one_for_some }
+`).filter((line) => line.includes('strategy')),
+      [
+        'paios.yaml:9:18 groups.m.strategy: expected one of one_for_one, one_for_all, rest_for_one (did you mean `one_for_one`?)',
+      ],
     )
     assert.deepEqual(
       problemsOf(`version: 1

@@ -1,8 +1,15 @@
 /** A mesh on a stage: the real core, driven fact by fact in virtual time, for tests of single transitions. */
 import type { ServiceSpec } from '../../schemas/service.ts'
 import type { Effect } from '../../supervisor/core/effect.ts'
-import type { ChildEvent, Command, Fact, ProbeOutcome, Row } from '../../supervisor/core/event.ts'
-import type { Child, ChildState, Group, Identity, TimerName } from '../../supervisor/core/state.ts'
+import type {
+  ChildEvent,
+  Command,
+  Fact,
+  PreflightResult,
+  ProbeOutcome,
+  Row,
+} from '../../supervisor/core/event.ts'
+import type { Breaker, Child, ChildState, Group, Identity, TimerName } from '../../supervisor/core/state.ts'
 import { emptyMesh, step } from '../../supervisor/core/step.ts'
 
 export const PASS: ProbeOutcome = { kind: 'pass', note: null }
@@ -23,6 +30,8 @@ export class Stage {
   /** Everything since the beginning, or since `forget`. */
   all: Effect[] = []
   #groups: readonly Group[]
+  /** The journal's breakers: what outlives the supervisor. */
+  readonly #breakers = new Map<string, Breaker>()
   #request = 0
 
   constructor(specs: readonly ServiceSpec[], groups: readonly Group[] = []) {
@@ -34,13 +43,26 @@ export class Stage {
     const { effects } = step(this.mesh, { ...fact, at: this.at, wall: this.wall })
     this.effects = effects
     this.all.push(...effects)
+    for (const effect of effects) {
+      if (effect.kind !== 'record-breaker') continue
+      if (effect.breaker === null) this.#breakers.delete(effect.group)
+      else this.#breakers.set(effect.group, effect.breaker)
+    }
     return this
   }
 
   /** The document, each service with the JSON of its spec as its hash. */
-  declare(specs: readonly ServiceSpec[]): this {
+  declare(
+    specs: readonly ServiceSpec[],
+    {
+      groups = this.#groups,
+      retry = false,
+      preflight = {},
+    }: { groups?: readonly Group[]; retry?: boolean; preflight?: Record<string, PreflightResult[]> } = {},
+  ): this {
+    this.#groups = groups
     const declared = specs.map((spec) => ({ spec, hash: JSON.stringify(spec) }))
-    return this.fact({ kind: 'declared', specs: declared, groups: this.#groups })
+    return this.fact({ kind: 'declared', specs: declared, groups, retry, preflight })
   }
 
   tell(service: string, event: ChildEvent): this {
@@ -172,14 +194,15 @@ export class Stage {
     return this.up(name)
   }
 
-  /** The supervisor dies and another one begins with the rows. */
+  /** The supervisor dies and another one begins with the rows and the breakers; the document comes with `declare`. */
   crash(): this {
     const rows: Row[] = JSON.parse(
       JSON.stringify([...this.mesh.children.values()].map((child) => ({ child }))),
     )
     const { wanted, nextEventId } = this.mesh
     this.mesh = emptyMesh(nextEventId, [5, 6, 7, 8])
-    return this.fact({ kind: 'recovered', rows, wanted })
+    const breakers: Record<string, Breaker> = JSON.parse(JSON.stringify(Object.fromEntries(this.#breakers)))
+    return this.fact({ kind: 'recovered', breakers, rows, wanted })
   }
 
   /** The shell says who the recorded process is. */

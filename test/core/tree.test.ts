@@ -163,8 +163,8 @@ describe('stopping with dependents', () => {
 
 describe('groups', () => {
   const groups = [
-    { name: 'outer', parent: null, strategy: 'one_for_one' },
-    { name: 'inner', parent: 'outer', strategy: 'one_for_one' },
+    { name: 'outer', parent: null, strategy: 'one_for_one', intensity: null, nodes: ['inner', 'b'] },
+    { name: 'inner', parent: 'outer', strategy: 'one_for_one', intensity: null, nodes: ['a'] },
   ] as const
   const specs = () => [makeSpec('a', { group: 'inner' }), makeSpec('b', { group: 'outer' }), makeSpec('c')]
 
@@ -225,7 +225,7 @@ describe('a changed document', () => {
 
   it('a need that is new in it wakes the service that waits for it', () => {
     const stage = upAll(new Stage([base(), makeSpec('app')]), 'kb', 'app').ended('kb')
-    stage.declare([base(), top()])
+    stage.declare([base(), { ...top(), command: ['other'] }])
     stage.ended('app', 0)
     assert.equal(stage.kind('app'), 'waiting')
     assert.equal(stage.recover('kb').kind('app'), 'checking')

@@ -134,7 +134,7 @@ describe('up on a mesh that runs', LIMIT, () => {
     const { code, stdout } = await mesh.cli(['up', '--dry-run', '--json'])
     assert.equal(code, 0)
     assert.deepEqual(JSON.parse(stdout), {
-      plan: { start: ['one', 'two'], restart: [], stop: [], unchanged: [] },
+      plan: { start: ['one', 'two'], restart: [], update: [], stop: [], unchanged: [], refused: [] },
     })
     assert.deepEqual(mesh.processes(), [])
   })

@@ -55,7 +55,9 @@ describe('trouble around the OpenClaw gateway', { concurrency: true, timeout: 90
         assert.equal(service.restarts, life)
         const told = (await own.mesh.events({ service: 'gateway' })).slice(from)
         assert.deepEqual(
-          told.map((event) => event.kind).filter((kind) => kind !== 'degraded' && kind !== 'backoff'),
+          told
+            .map((event) => event.kind)
+            .filter((kind) => !['degraded', 'backoff', 'evidence'].includes(kind)),
           ['hung', 'stopping', 'killed', 'exited', 'starting', 'started', 'ready'],
         )
         assert.match(
@@ -63,6 +65,10 @@ describe('trouble around the OpenClaw gateway', { concurrency: true, timeout: 90
           /^hung: GET \/healthz: no answer in time$/,
         )
         assert.equal(told.find((event) => event.kind === 'killed')?.text, 'SIGKILL at once')
+        assert.match(
+          told.find((event) => event.kind === 'evidence')?.text ?? '',
+          /^what it was doing is in \//,
+        )
       })
     }
 

@@ -1,6 +1,7 @@
 /** Stopping and handing over on real processes: deadlines, descendants, dependents, supervisors that end or stall. */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { describe, it, type TestContext } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import { openDescendants } from '../../supervisor/shell/descendants.ts'
@@ -44,6 +45,10 @@ async function answering(): Promise<Declared> {
     ],
   }
 }
+
+/** How long the supervisor stands still; minutes in the long form. */
+const STILL_MS = process.env['PAIOS_TEST_LONG'] ? 240_000 : 15_000
+const FAILURES = new Set(['degraded', 'hung', 'backoff', 'exited', 'killed', 'stopping', 'failed', 'blocked'])
 
 describe('a stop', { concurrency: 4 }, () => {
   it('kills a child that ignores SIGTERM at its deadline', async (t) => {
@@ -174,13 +179,16 @@ describe('restarts', { concurrency: 4 }, () => {
   })
 
   it('follow when a child hangs: found by its liveness probe, killed, started again', async (t) => {
-    const mesh = await up(t, { a: await answering() })
+    const mesh = await up(t, { a: { ...(await answering()), hangEvidence: true } })
     const { pid } = await mesh.service('a')
     process.kill(pid ?? 0, 'SIGSTOP')
     const now = await mesh.untilService('a', 'runs again', (service) => service.ready && service.pid !== pid)
     assert.equal(now.restarts, 1)
     const seen = await kinds(mesh, 'a')
     assert.ok(seen.includes('hung') && seen.includes('killed'), seen.join())
+    const evidence = (await mesh.events('a')).find(({ kind }) => kind === 'evidence')
+    const kept = readFileSync(/is in (\S+)$/.exec(evidence?.text ?? '')?.[1] ?? '', 'utf8')
+    assert.match(kept, new RegExp(`pid ${pid} \\(node[\\s\\S]*State: T \\(stopped\\)`))
     assert.ok(!isAlive(pid ?? 0))
   })
 
@@ -190,12 +198,14 @@ describe('restarts', { concurrency: 4 }, () => {
     const supervisor = mesh.supervisorPid()
     process.kill(supervisor, 'SIGSTOP')
     t.after(() => kill(supervisor, 'SIGCONT'))
-    await wait(15_000)
+    await wait(STILL_MS)
     process.kill(supervisor, 'SIGCONT')
     await until('the gap is recorded', async () => (await mesh.events()).some(({ kind }) => kind === 'gap'))
-    // Three failed checks would need a second.
-    await wait(1_500)
+    // Three failed checks would need a second; all probes have looked again after ten.
+    await wait(STILL_MS > 60_000 ? 12_000 : 1_500)
     assert.deepEqual(await pidsOf(mesh), before)
+    const failures = (await mesh.events()).filter(({ kind }) => FAILURES.has(kind))
+    assert.deepEqual(failures, [])
     assert.deepEqual(
       (await mesh.status()).services.map(({ restarts }) => restarts),
       [0, 0],

@@ -42,7 +42,10 @@ function controlOf(events: JournalEvent[], more: Partial<Control> = {}): Control
     version: () => ({ version: '1.2.3', pid: 42 }),
     events: ({ after, limit }) => (limit === 0 ? [] : events.filter(({ id }) => id > after).slice(-limit)),
     why: (id) => events.filter((event) => event.id <= id),
-    up: async () => ({ plan: { start: [], restart: [], stop: [], unchanged: [] }, warnings: [] }),
+    up: async () => ({
+      plan: { start: [], restart: [], update: [], stop: [], unchanged: [], refused: [] },
+      warnings: [],
+    }),
     down: async () => [],
     start: accepted,
     stop: accepted,

@@ -40,6 +40,7 @@ function stepOf(id: number, names: readonly string[], size = 10, gone: readonly 
       },
     ],
     wanted: null,
+    breakers: {},
     durable: false,
   }
 }

@@ -22,6 +22,7 @@ async function heeded(t: TestContext, stage: Stage) {
     isUnclean: false,
     lastTickWall: () => 2_000,
     lastWakeWall: () => 0,
+    own: () => ({ residentBytes: 100, descriptors: 20, lagMs: 0 }),
     treeOf: () => [],
     residentBytes: () => null,
   })

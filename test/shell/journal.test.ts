@@ -70,6 +70,7 @@ const writes = (over: Partial<Writes>): Writes => ({
   gone: [],
   records: [],
   wanted: null,
+  breakers: {},
   durable: false,
   ...over,
 })
@@ -80,10 +81,19 @@ const ids = (events: readonly { id: number }[]) => events.map(({ id }) => id)
 describe('the journal', { timeout: 30_000 }, () => {
   it('begins with nothing: the mesh is wanted up, and the first event is 1', (t) => {
     const journal = place(t).open()
-    assert.deepEqual(journal.left(), { rows: [], wanted: 'up', nextEventId: 1, awakeMs: 0 })
+    assert.deepEqual(journal.left(), { rows: [], wanted: 'up', breakers: {}, nextEventId: 1, awakeMs: 0 })
     assert.deepEqual(journal.events(EVERY), [])
     assert.equal(journal.lastDocument(), null)
     assert.equal(journal.problem(), null)
+  })
+
+  it('keeps the breakers of groups until they are forgotten', (t) => {
+    const files = place(t)
+    const first = files.open()
+    const breaker = { ends: [1], failedMs: 0, triedAt: null, open: { reason: 'too many', retryAt: 9 } }
+    first.save([writes({ breakers: { g: breaker, h: breaker } }), writes({ breakers: { h: null } })])
+    files.close(first)
+    assert.deepEqual(files.open().left().breakers, { g: breaker })
   })
 
   it('gives the next supervisor the newest row of each service with its spec, and where to go on', (t) => {
@@ -99,7 +109,10 @@ describe('the journal', { timeout: 30_000 }, () => {
     const left = files.open().left()
     assert.deepEqual(names(left), ['a', 'b'])
     assert.deepEqual(left.rows.find(({ child }) => child.name === 'a')?.child, a)
-    assert.deepEqual({ ...left, rows: [] }, { rows: [], wanted: 'down', nextEventId: 4, awakeMs: 30.5 })
+    assert.deepEqual(
+      { ...left, rows: [] },
+      { rows: [], wanted: 'down', breakers: {}, nextEventId: 4, awakeMs: 30.5 },
+    )
   })
 
   it('leaves out the newer spec of a row: the document is read again', (t) => {
@@ -264,7 +277,10 @@ describe('a journal that cannot be written', { timeout: 30_000 }, () => {
       const left = one.left()
       assert.deepEqual(names(left), ['a'])
       assert.equal(left.rows[0]?.child.generation, 7)
-      assert.deepEqual({ ...left, rows: [] }, { rows: [], wanted: 'down', nextEventId: 4, awakeMs: 3 })
+      assert.deepEqual(
+        { ...left, rows: [] },
+        { rows: [], wanted: 'down', breakers: {}, nextEventId: 4, awakeMs: 3 },
+      )
       assert.deepEqual(ids(one.events(EVERY)), [1, 2, 3])
       assert.deepEqual(ids(one.events({ ...EVERY, service: 'a', limit: 1 })), [2])
       assert.deepEqual(ids(one.why(3)), [1, 2, 3])

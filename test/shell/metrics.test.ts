@@ -21,7 +21,7 @@ function declaredMesh() {
       probes: name === 'beta' ? [{ kind: 'tcp', port: 4242, role: 'readiness' }] : [],
     }),
   }))
-  step(mesh, { kind: 'declared', specs, groups: [], at: 0, wall: 1_000 })
+  step(mesh, { kind: 'declared', specs, groups: [], retry: false, preflight: {}, at: 0, wall: 1_000 })
   return mesh
 }
 
@@ -33,6 +33,7 @@ function metricsOf(mesh: ReturnType<typeof declaredMesh>) {
     isUnclean: false,
     lastTickWall: () => 2_000,
     lastWakeWall: () => 0,
+    own: () => ({ residentBytes: 100, descriptors: 20, lagMs: 0 }),
     treeOf: () => [],
     residentBytes: () => 4096,
   })

@@ -138,8 +138,11 @@ export class Answers {
     const key = `${service}/${generation}`
     this.spawning.add(key)
     const trouble = world.trouble(service)
-    if (trouble.spawnUntil > world.at) {
-      const permanent = trouble.isSpawnPermanent
+    const state = world.mesh.children.get(service)?.state
+    const isReplacement = state?.kind === 'spawning' && (state.cause === 'crash' || state.cause === 'hung')
+    const isHeld = world.journalFailsUntil > world.at && !isReplacement
+    if (trouble.spawnUntil > world.at || isHeld) {
+      const permanent = isHeld || trouble.isSpawnPermanent
       world.ours(world.latency(), () => {
         this.spawning.delete(key)
         const event = { kind: 'spawn-failed', generation, reason: 'cannot be executed', permanent } as const
@@ -154,7 +157,7 @@ export class Answers {
       const event = { kind: 'spawned', generation, identity: identityOf(proc), logOffset: 0 } as const
       world.dispatch({ kind: 'child', service, event })
       if (proc.exit) this.#reportExit(service, generation, proc.exit)
-      else if (dice.chance(0.002)) this.exit(proc, CODES.failure, null)
+      else if (dice.chance(0.002) && !world.isCalm) this.exit(proc, CODES.failure, null)
     })
   }
 
@@ -163,7 +166,7 @@ export class Answers {
     const { dice, at } = world
     const trouble = world.trouble(service)
     const spec = world.mesh.children.get(service)?.spec
-    const program = world.plan.programs.get(service)
+    const program = world.plan.programs.get(world.mesh.children.get(service)?.specHash ?? '')
     const drainMs = program?.drainMs ?? 100
     const isSlow = trouble.slowUntil > at
     const shared = { service, generation, run, drainMs, isProgressing: isSlow && trouble.isProgressing }
@@ -171,7 +174,12 @@ export class Answers {
       ...shared,
       isLeader: true,
       ownsPipes: spec?.stdio === 'pipes',
-      readyAt: isSlow ? at + dice.duration(20_000, 400_000) : at + (program?.startMs ?? 100),
+      readyAt:
+        program?.fault === 'never-ready'
+          ? Number.POSITIVE_INFINITY
+          : isSlow
+            ? at + dice.duration(20_000, 400_000)
+            : at + (program?.startMs ?? 100),
       hungUntil: 0,
       notReadyUntil: 0,
       ignoresTerm: trouble.deafUntil > at,
@@ -191,6 +199,8 @@ export class Answers {
       world.later(dice.duration(3, 20_000), () =>
         this.exit(proc, trouble.crashCode, trouble.crashCode === null ? 'SIGSEGV' : null),
       )
+    } else if (program?.fault === 'crashes') {
+      world.later(dice.duration(3, 5_000), () => this.exit(proc, CODES.failure, null))
     } else if (program?.isOneshot) world.later(dice.duration(100, 20_000), () => this.exit(proc, 0, null))
     return proc
   }

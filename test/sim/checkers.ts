@@ -7,7 +7,22 @@ import type { Effect } from '../../supervisor/core/effect.ts'
 import type { Event, Row } from '../../supervisor/core/event.ts'
 import type { Child, Process } from '../../supervisor/core/state.ts'
 import type { Stepped } from '../../supervisor/core/step.ts'
-import { isBusy, isReadyNow, isUnwanted, owesNothing, unmet } from './rules.ts'
+import { ChangeCheckers } from './change-checkers.ts'
+import {
+  awaited,
+  isBusy,
+  isHeld,
+  isOver,
+  isQuarantined,
+  isReadyNow,
+  isRefused,
+  isUnwanted,
+  NEEDS_TIMER,
+  owesNothing,
+  TIMERS,
+  unmet,
+} from './rules.ts'
+import { TreeCheckers } from './tree-checkers.ts'
 import type { World } from './world.ts'
 
 /** A promise that was broken. */
@@ -15,40 +30,6 @@ export class Violation extends Error {}
 
 /** An effect list longer than this for one fact is out of proportion. */
 const MAX_EFFECTS_PER_CHILD = 30
-
-/** Timers that may be armed in a state; `unstop` may be armed in any. */
-const TIMERS: Record<Child['state']['kind'], readonly string[]> = {
-  idle: [],
-  waiting: [],
-  checking: ['preflight'],
-  spawning: [],
-  starting: ['budget'],
-  running: ['stable'],
-  hung: ['retry'],
-  stopping: ['step'],
-  sweeping: ['sweep'],
-  backoff: ['backoff'],
-  blocked: ['retry'],
-  failed: ['retry'],
-  absent: ['retry'],
-  missing: ['retry'],
-  adopting: [],
-  unknown: ['retry'],
-  observing: [],
-}
-/** States that nothing but their timer leads out of. */
-const NEEDS_TIMER = new Set([
-  'checking',
-  'hung',
-  'stopping',
-  'sweeping',
-  'backoff',
-  'blocked',
-  'failed',
-  'absent',
-  'missing',
-  'unknown',
-])
 
 /** States that an operator must hear of. */
 const TROUBLED = new Set(['failed', 'blocked', 'missing', 'unknown', 'backoff', 'hung'])
@@ -66,8 +47,13 @@ export class Checkers {
   /** Recorded processes that turned out to be another's or not provable: never to be signalled. */
   readonly #untouchable = new Map<string, string>()
 
+  readonly #tree: TreeCheckers
+  readonly #change: ChangeCheckers
+
   constructor(world: World) {
     this.#world = world
+    this.#tree = new TreeCheckers(world, (text) => this.#fail(text))
+    this.#change = new ChangeCheckers(world, (text) => this.#fail(text))
   }
 
   #fail(text: string): never {
@@ -77,7 +63,16 @@ export class Checkers {
   /** A new supervisor. */
   begin(): void {
     this.#untouchable.clear()
+    this.#tree.begin()
+    this.#change.begin()
     this.#graceUntil = 0
+  }
+
+  /** What was counted since the last flush is forgotten with it. */
+  lostPower(): void {
+    for (const known of [this.#budgets, this.#kills, this.#stopped]) known.clear()
+    for (const { name, desired } of this.#world.rows.values())
+      if (desired.kind === 'stopped') this.#stopped.add(name)
   }
 
   before(event: Event): void {
@@ -117,16 +112,20 @@ export class Checkers {
     if (effects.length > MAX_EFFECTS_PER_CHILD * (children.size + 1))
       this.#fail(`${effects.length} effects of one fact`)
     for (const effect of effects) {
-      if (effect.kind === 'spawn') this.#checkSpawn(effect)
+      if (effect.kind === 'spawn') {
+        this.#checkSpawn(effect)
+        this.#tree.spawned(effect.service)
+      }
       if (effect.kind === 'signal') this.#checkSignal(effect)
       if (effect.kind === 'sweep') this.#checkSweep(effect)
       if (effect.kind === 'adopt') this.#checkAdoption(effect)
     }
+    this.#tree.after(event, { effects, changes })
+    this.#change.after(event, { effects, changes })
     for (const [name, before] of changes) {
       const child = children.get(name)
       if (!child) continue
       if (before) this.#checkDesired(event, before, child)
-      this.#checkStopOrder(before, child)
       this.#checkGrace(event, before, child)
       this.#checkTold(child)
     }
@@ -195,7 +194,7 @@ export class Checkers {
   /** No failure is silent, and none is told for ever. */
   #checkTold(child: Child): void {
     const { state, trouble, name } = child
-    if (!isUnwanted(child, this.#world.mesh) && TROUBLED.has(state.kind) && trouble === null)
+    if (!isRefused(child, this.#world.mesh) && TROUBLED.has(state.kind) && trouble === null)
       this.#fail(`${name}: nobody was told that it is ${state.kind}`)
     if (state.kind === 'running' && state.readyAt !== null && isReadyNow(child) && trouble !== null)
       this.#fail(`${name}: still told as ${trouble} although it is well`)
@@ -215,26 +214,6 @@ export class Checkers {
       this.#fail(`${child.name}: ${event.kind} changed what the operator wants`)
   }
 
-  /** A stop for good begins only when no dependent that goes down too still has its process. */
-  #checkStopOrder(before: Child | undefined, child: Child): void {
-    if (child.state.kind !== 'stopping' || child.state.then !== 'stop') return
-    // One that hangs serves nobody any more: it is ended at once, whoever goes down with it.
-    if (child.state.cause === 'hung') return
-    if (
-      before === undefined ||
-      (before.state.kind !== 'running' && before.state.kind !== 'starting' && before.state.kind !== 'hung')
-    )
-      return
-    for (const other of this.#world.mesh.children.values()) {
-      if (!other.spec.needs.some((need) => need.service === child.name)) continue
-      if (isUnwanted(other, this.#world.mesh) && isBusy(other)) {
-        this.#fail(
-          `${child.name}: stopped before ${other.name} (${other.state.kind}), which needs it and goes down too`,
-        )
-      }
-    }
-  }
-
   /** The step's rows are in the journal: now they count. */
   saved(event: Event, { effects, changes }: Stepped): void {
     const { mesh, rows } = this.#world
@@ -243,6 +222,7 @@ export class Checkers {
     for (const child of mesh.children.values()) {
       if (rows.get(child.name) !== child) this.#fail(`${child.name}: changed without its row being saved`)
     }
+    this.#tree.saved()
     this.#followOperator(event, effects)
     for (const [name, before] of changes) {
       const child = mesh.children.get(name)
@@ -372,8 +352,7 @@ export class Checkers {
     const isWanted = !isUnwanted(child, mesh)
     switch (state.kind) {
       case 'idle':
-        if (isWanted && state.why !== 'completed' && state.why !== 'ended')
-          this.#fail(`${name}: stuck, wanted but idle (${state.why})`)
+        if (isWanted && !isOver(child)) this.#fail(`${name}: stuck, wanted but idle (${state.why})`)
         return
       case 'spawning':
         if (!answers.spawning.has(`${name}/${child.generation}`))
@@ -384,7 +363,7 @@ export class Checkers {
           this.#fail(`${name}: stuck in adopting, nobody looks`)
         return
       case 'waiting':
-        if (isWanted && unmet(child, mesh).length === 0)
+        if (isWanted && unmet(child, mesh).length === 0 && awaited(child, mesh).length === 0)
           this.#fail(`${name}: stuck in waiting, all its needs are met`)
         break
       case 'observing':
@@ -401,6 +380,10 @@ export class Checkers {
       case 'sweeping':
       case 'unknown':
         return
+      case 'failed':
+        // It gave up with its group, which tries again with all of its services.
+        if (state.by !== null && !isRefused(child, mesh) && isQuarantined(child, mesh)) return
+        break
       default:
     }
     if (!isWanted && owesNothing(child, mesh))
@@ -441,6 +424,10 @@ export class Checkers {
         'removed',
         'lastEnding',
         'leftovers',
+        'joint',
+        'proven',
+        'trial',
+        'rejected',
         'since',
       ] as const
       for (const field of same) {
@@ -469,13 +456,11 @@ export class Checkers {
       const declared = plan.specs.find(({ spec }) => spec.name === name)
       if (child.removed || !declared) this.#fail(`${name}: is not declared and still there (${state.kind})`)
       if (declared?.hash !== child.specHash) this.#fail(`${name}: runs an old declaration`)
-      if (isUnwanted(child, mesh)) {
+      if (isRefused(child, mesh)) {
         if (state.kind !== 'idle') this.#fail(`${name}: not wanted, yet ${state.kind}`)
         continue
       }
-      const isOver = state.kind === 'idle' && (state.why === 'completed' || state.why === 'ended')
-      const isHeld = state.kind === 'waiting' && unmet(child, mesh).length > 0
-      if (!isOver && !isHeld && !isReadyNow(child))
+      if (!isOver(child) && !isHeld(child, mesh) && !isReadyNow(child))
         this.#fail(`${name}: wanted and possible, yet ${state.kind}`)
     }
     for (const proc of this.#world.processes.all()) {

@@ -1,7 +1,7 @@
 /** Everything bad that a day can bring. Each fault strikes the world once and says in words what it did. */
 
 import { leaders } from './answers.ts'
-import { CODES, randomProgram, randomSpec } from './mesh.ts'
+import { CODES, randomGroup, randomProgram, randomSpec } from './mesh.ts'
 import type { World } from './world.ts'
 
 type Fault = { readonly weight: number; readonly strike: (world: World) => string }
@@ -49,6 +49,22 @@ function crash(world: World): string {
   ])
   world.answers.exit(proc, code, code === null ? 'SIGSEGV' : null)
   return `${proc.service}: exits with ${code ?? 'SIGSEGV'}`
+}
+
+/** The services of a group end one after another, faster than its budget allows, if it has one. */
+function groupCrashes(world: World): string {
+  const { dice, plan } = world
+  const group = dice.pick([...plan.groups, null])
+  if (!group) return 'no group crashes'
+  const inside = new Set(plan.specs.flatMap(({ spec }) => (spec.group === group.name ? [spec.name] : [])))
+  for (let i = dice.between(2, 6); i > 0; i--) {
+    world.later(dice.duration(10, 40_000), () => {
+      const living = leaders(world).filter(({ service }) => inside.has(service))
+      const proc = dice.pick([...living, null])
+      if (proc) world.answers.exit(proc, CODES.failure, null)
+    })
+  }
+  return `${group.name}: its services crash`
 }
 
 /** An operator sees the trouble and acts on it, most likely while the service waits for its next start. */
@@ -222,7 +238,7 @@ function edit(world: World): string {
     )
     if (specs.some(({ spec }) => spec.name === fresh.name)) return 'nothing to add'
     specs.push({ spec: fresh, hash })
-    plan.programs.set(fresh.name, randomProgram(dice, fresh))
+    plan.programs.set(hash, randomProgram(dice, fresh))
   } else {
     const fresh = randomSpec(
       dice,
@@ -231,15 +247,40 @@ function edit(world: World): string {
       plan.groups,
     )
     specs[index] = { spec: fresh, hash }
-    plan.programs.set(name, randomProgram(dice, fresh))
+    const fault = dice.pick(['none', 'none', 'crashes', 'never-ready'] as const)
+    plan.programs.set(hash, { ...randomProgram(dice, fresh), fault })
   }
-  if (world.wanted === 'up') world.declare()
+  if (world.wanted === 'up') world.declare(dice.chance(0.1))
   return `document: ${what} ${name}`
+}
+
+/** The document changes: a group is another one, or a service that is the same otherwise leaves its group. */
+function regroup(world: World): string {
+  const { dice, plan } = world
+  const index = dice.between(0, plan.groups.length - 1)
+  const group = plan.groups[index]
+  if (!group) return 'no group to change'
+  const at = dice.between(0, plan.specs.length - 1)
+  const old = plan.specs[at]
+  if (old && dice.chance(0.6)) {
+    const hash = `${old.hash}-${Math.round(world.at)}`
+    const program = plan.programs.get(old.hash)
+    plan.specs[at] = { spec: { ...old.spec, group: old.spec.group === null ? group.name : null }, hash }
+    if (program) plan.programs.set(hash, program)
+  } else plan.groups[index] = randomGroup(dice, group.name, plan.groups.slice(0, index))
+  if (world.wanted === 'up') world.declare()
+  return `document: ${group.name} changes`
 }
 
 function sleep(world: World): string {
   const gapMs = world.dice.duration(6_000, 9 * HOUR)
   world.wallOffset += gapMs
+  // The network comes late, so that some service does not answer for a while.
+  const proc = world.dice.pick([...leaders(world), null])
+  if (proc && world.dice.chance(0.5)) {
+    proc.hungUntil = Math.max(proc.hungUntil, world.at + world.dice.duration(5_000, 60_000))
+    world.later(1_000, () => world.answers.wakeProbes(proc.service))
+  }
   world.dispatch({ kind: 'host-woke', gapMs })
   return `host: slept ${Math.round(gapMs / 1000)} s`
 }
@@ -275,6 +316,27 @@ function reboot(world: World): string {
   return 'host: reboot'
 }
 
+/** The power goes: no process is left, and of the journal what was not flushed for an operator's sake. */
+function powerLoss(world: World): string {
+  world.crash()
+  world.processes.reboot()
+  world.losePower()
+  return 'host: power lost'
+}
+
+/** The journal cannot be written: what it should have is spooled, and nothing is started but in place of a dead one. */
+function journalFails(world: World): string {
+  world.journalFailsUntil = world.at + world.dice.duration(5_000, 2 * HOUR)
+  return `journal: cannot be written for ${Math.round((world.journalFailsUntil - world.at) / 1000)} s`
+}
+
+function replaceProgram(world: World): string {
+  const service = anyService(world)
+  const generation = world.mesh.children.get(service)?.generation ?? 0
+  world.dispatch({ kind: 'child', service, event: { kind: 'program-changed', generation, file: '/bin/it' } })
+  return `${service}: its program changes on disk`
+}
+
 function repeat(world: World): string {
   for (let i = 0; i < 10; i++) world.answers.repeatFact()
   return 'facts: old ones once more'
@@ -290,6 +352,7 @@ function touch(world: World): string {
 const faults: readonly Fault[] = [
   { weight: 12, strike: crash },
   { weight: 6, strike: crashLoop },
+  { weight: 4, strike: groupCrashes },
   { weight: 8, strike: (world) => hang(world, 'hungUntil') },
   { weight: 4, strike: (world) => hang(world, 'notReadyUntil') },
   { weight: 4, strike: hangLoop },
@@ -308,10 +371,14 @@ const faults: readonly Fault[] = [
   { weight: 10, strike: interfere },
   { weight: 2, strike: downAndUp },
   { weight: 4, strike: edit },
+  { weight: 3, strike: regroup },
   { weight: 3, strike: sleep },
   { weight: 2, strike: setClock },
   { weight: 8, strike: supervisorCrash },
   { weight: 1, strike: reboot },
+  { weight: 1, strike: powerLoss },
+  { weight: 2, strike: journalFails },
+  { weight: 3, strike: replaceProgram },
   { weight: 8, strike: repeat },
   { weight: 2, strike: touch },
 ]

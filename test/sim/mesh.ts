@@ -9,12 +9,15 @@ export type Program = {
   readonly drainMs: number
   /** It runs to its end by itself. */
   readonly isOneshot: boolean
+  /** What is wrong with the declaration itself, until it is mended. */
+  fault: 'none' | 'crashes' | 'never-ready'
 }
 
 /** A declared mesh and its programs. */
 export type Plan = {
   readonly specs: { readonly spec: ServiceSpec; readonly hash: string }[]
-  readonly groups: readonly Group[]
+  readonly groups: Group[]
+  /** By the hash of the declaration. */
   readonly programs: Map<string, Program>
 }
 
@@ -35,6 +38,7 @@ export function makeSpec(name: string, over: Partial<ServiceSpec> = {}): Service
     stdio: 'log',
     needs: [],
     restart: 'permanent',
+    restartOn: 'never',
     exits: [
       { code: CODES.planned, class: 'planned', reason: 'restarts itself' },
       { code: CODES.fatal, class: 'fatal', reason: 'its configuration is invalid' },
@@ -45,6 +49,7 @@ export function makeSpec(name: string, over: Partial<ServiceSpec> = {}): Service
       { step: 'wait-exit', for: 10_000 },
     ],
     hangStop: null,
+    hangEvidence: false,
     startTimeout: 60_000,
     startTimeoutMax: 60_000,
     stableAfter: 10_000,
@@ -157,6 +162,8 @@ export function randomSpec(
         ])
       : null,
     enabled: !dice.chance(0.03),
+    restartOn: dice.chance(0.3) ? 'binary' : 'never',
+    hangEvidence: dice.chance(0.2),
   })
 }
 
@@ -167,23 +174,54 @@ export function isRunToEnd(spec: ServiceSpec): boolean {
 
 /** The program of a service. */
 export function randomProgram(dice: Dice, spec: ServiceSpec): Program {
-  return { startMs: dice.duration(50, 3_000), drainMs: dice.duration(5, 2_000), isOneshot: isRunToEnd(spec) }
+  const fault = 'none' as const
+  return {
+    startMs: dice.duration(50, 3_000),
+    drainMs: dice.duration(5, 2_000),
+    isOneshot: isRunToEnd(spec),
+    fault,
+  }
+}
+
+/** One random group; `earlier` are those that it may be inside of. */
+export function randomGroup(dice: Dice, name: string, earlier: readonly Group[]): Group {
+  const parent = earlier.length > 0 && dice.chance(0.4) ? dice.pick(earlier).name : null
+  const strategy = dice.pick(['one_for_one', 'one_for_one', 'one_for_all', 'rest_for_one'] as const)
+  const intensity = dice.chance(0.5)
+    ? dice.pick([
+        { max: 1, within: 60_000 },
+        { max: 3, within: 600_000 },
+        { max: 20, within: 600_000 },
+      ])
+    : null
+  return { name, parent, strategy, intensity, nodes: [] }
 }
 
 /** A mesh of 6 to 16 services. */
 export function randomMesh(dice: Dice): Plan {
   const groups: Group[] = []
-  for (let i = dice.between(0, 3); i > 0; i--) {
-    const parent = groups.length > 0 && dice.chance(0.4) ? dice.pick(groups).name : null
-    groups.push({ name: `group${groups.length}`, parent, strategy: 'one_for_one' })
-  }
+  for (let i = dice.between(0, 3); i > 0; i--) groups.push(randomGroup(dice, `group${groups.length}`, groups))
   const specs: Plan['specs'] = []
   const programs = new Map<string, Program>()
   for (let i = dice.between(6, 16); i > 0; i--) {
     const earlier = specs.map(({ spec }) => spec)
     const spec = randomSpec(dice, `s${specs.length}`, earlier, groups)
     specs.push({ spec, hash: `${spec.name}-0` })
-    programs.set(spec.name, randomProgram(dice, spec))
+    programs.set(`${spec.name}-0`, randomProgram(dice, spec))
   }
   return { specs, groups, programs }
+}
+
+/** The groups with what is directly inside them: in the order of the services, a group where its first one is. */
+export function groupsOf({ specs, groups }: Pick<Plan, 'specs' | 'groups'>): Group[] {
+  const parents = new Map(groups.map(({ name, parent }) => [name, parent]))
+  const nodes = new Map(groups.map(({ name }) => [name, new Set<string>()]))
+  for (const { spec } of specs) {
+    let node = spec.name
+    for (let group = spec.group; group !== null; group = parents.get(group) ?? null) {
+      nodes.get(group)?.add(node)
+      node = group
+    }
+  }
+  return groups.map((group) => ({ ...group, nodes: [...(nodes.get(group.name) ?? [])] }))
 }

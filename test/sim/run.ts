@@ -1,6 +1,9 @@
-/** `npm run sim -- --seed N` tells one seed's story; `-- --from N --seeds COUNT` runs many and says which failed. */
+/**
+ * `npm run sim -- --seed N` tells one seed's story, with `--only 3,17` only these of its faults; `-- --from N --seeds COUNT` runs many, says which
+ * failed, and leaves out of each failure the faults that it does not need.
+ */
 import { parseArgs } from 'node:util'
-import { runSeed } from './simulator.ts'
+import { runSeed, shrink } from './simulator.ts'
 
 const { values } = parseArgs({
   options: {
@@ -10,6 +13,7 @@ const { values } = parseArgs({
     days: { type: 'string', default: '1' },
     faults: { type: 'string', default: '100' },
     tail: { type: 'string', default: '40' },
+    only: { type: 'string' },
   },
 })
 
@@ -24,7 +28,9 @@ const days = number('days', values.days)
 const faultsPerDay = number('faults', values.faults)
 
 function tellOne(seed: number): void {
-  const { story, violation, events, lives } = runSeed(seed, { days, faultsPerDay, tellsAll: true })
+  const only =
+    values.only === undefined ? {} : { only: new Set(values.only.split(',').filter(Boolean).map(Number)) }
+  const { story, violation, events, lives } = runSeed(seed, { days, faultsPerDay, tellsAll: true, ...only })
   for (const line of story) console.log(line)
   console.log(
     `seed ${seed}: ${violation ?? 'every promise was kept'} (${events} facts, ${lives} supervisors)`,
@@ -41,10 +47,14 @@ function runMany(from: number, count: number): void {
     events += outcome.events
     if (!outcome.violation) continue
     failed.push(seed)
-    console.log(outcome.story.slice(-number('tail', values.tail)).join('\n'))
-    console.log(
-      `seed ${seed} failed: ${outcome.violation}\nreplay: npm run sim -- --seed ${seed} --days ${days} --faults ${faultsPerDay}\n`,
-    )
+    const small = shrink(seed, { days, faultsPerDay })
+    console.log((small?.outcome ?? outcome).story.slice(-number('tail', values.tail)).join('\n'))
+    const replay = `npm run sim -- --seed ${seed} --days ${days} --faults ${faultsPerDay}`
+    console.log(`seed ${seed} failed: ${outcome.violation}\nreplay: ${replay}`)
+    if (small)
+      console.log(
+        `${small.only.length} of its ${outcome.faults} faults will do: ${replay} --only ${small.only.join()}\n`,
+      )
   }
   const seconds = (performance.now() - began) / 1000
   const rate = `${(count / seconds).toFixed(1)} seeds/s, ${Math.round(events / seconds)} facts/s`

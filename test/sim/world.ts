@@ -5,12 +5,12 @@
  */
 import type { Effect } from '../../supervisor/core/effect.ts'
 import type { Command, Event, Fact, Row } from '../../supervisor/core/event.ts'
-import type { Child, Mesh } from '../../supervisor/core/state.ts'
+import type { Breaker, Child, Mesh } from '../../supervisor/core/state.ts'
 import type { emptyMesh, Stepped, step } from '../../supervisor/core/step.ts'
 import { Answers } from './answers.ts'
 import { Checkers, Violation } from './checkers.ts'
 import type { Dice } from './dice.ts'
-import type { Plan } from './mesh.ts'
+import { groupsOf, type Plan } from './mesh.ts'
 import { ProcessTable } from './process-table.ts'
 import { Queue } from './queue.ts'
 
@@ -72,7 +72,7 @@ const MAX_STEPS_PER_DAY = 400_000
 const DAY_MS = 86_400_000
 
 export class World {
-  readonly dice: Dice
+  dice: Dice
   readonly plan: Plan
   readonly core: Core
   readonly queue = new Queue()
@@ -92,11 +92,18 @@ export class World {
   /** The journal: the last saved record of every service, and whether the mesh is to be up. */
   rows = new Map<string, Child>()
   wanted: 'up' | 'down' = 'up'
+  breakers = new Map<string, Breaker>()
   #nextEventId = 1
   #request = 0
   #crash: Crash | null = null
   /** True while the operator wants a supervisor: a dead one is started again. */
   isKept = true
+  /** Until then the journal's database takes nothing; its spool does. */
+  journalFailsUntil = 0
+  /** What a power cut leaves of the journal: all up to the last commit that was flushed. */
+  #durable: { rows: Map<string, Child>; breakers: Map<string, Breaker>; nextEventId: number } | null = null
+  /** True after the last fault. */
+  isCalm = false
 
   constructor(dice: Dice, plan: Plan, core: Core, tellsAll = false) {
     this.dice = dice
@@ -128,7 +135,10 @@ export class World {
    */
   endTroubles(): void {
     this.#crash = null
+    this.isCalm = true
+    this.journalFailsUntil = 0
     this.#trouble.clear()
+    for (const program of this.plan.programs.values()) program.fault = 'none'
     for (const proc of this.processes.all()) {
       const child = this.mesh.children.get(proc.service)
       const isJudged =
@@ -136,8 +146,20 @@ export class World {
         child.state.readyAt !== null &&
         child.spec.probes.some((probe) => probe.role === 'liveness')
       if (proc.hungUntil > this.at) proc.hungUntil = isJudged ? Number.POSITIVE_INFINITY : this.at
+      if (proc.readyAt === Number.POSITIVE_INFINITY) proc.readyAt = this.at
       proc.notReadyUntil = Math.min(proc.notReadyUntil, this.at)
       proc.stubbornUntil = Math.min(proc.stubbornUntil, this.at)
+    }
+  }
+
+  /** Something that draws from chance of its own. */
+  withDice(dice: Dice, run: () => void): void {
+    const { dice: own } = this
+    this.dice = dice
+    try {
+      run()
+    } finally {
+      this.dice = own
     }
   }
 
@@ -192,13 +214,20 @@ export class World {
     this.checkers.begin()
     const rows: Row[] = JSON.parse(JSON.stringify([...this.rows.values()].map((child) => ({ child }))))
     this.checkers.replay(rows)
-    this.dispatch({ kind: 'recovered', rows, wanted: this.wanted })
+    const breakers = JSON.parse(JSON.stringify(Object.fromEntries(this.breakers)))
+    this.dispatch({ kind: 'recovered', rows, breakers, wanted: this.wanted })
     if (this.wanted === 'up') this.declare()
   }
 
   /** The document is read and applied. */
-  declare(): void {
-    this.dispatch({ kind: 'declared', specs: this.plan.specs, groups: this.plan.groups })
+  declare(retry = false): void {
+    this.dispatch({
+      kind: 'declared',
+      specs: this.plan.specs,
+      groups: groupsOf(this.plan),
+      retry,
+      preflight: {},
+    })
   }
 
   /** An operator's command; lost if nobody listens. */
@@ -208,12 +237,12 @@ export class World {
   }
 
   /** The operator wants the mesh up. */
-  askUp(): void {
+  askUp(retry = false): void {
     this.tell('-- operator: up')
     this.wanted = 'up'
     this.isKept = true
     if (this.life === null) this.startSupervisor()
-    else this.declare()
+    this.declare(retry)
   }
 
   /** The supervisor dies at the next step. */
@@ -230,6 +259,15 @@ export class World {
     this.later(this.dice.duration(100, 60_000), () => {
       if (this.isKept) this.startSupervisor()
     })
+  }
+
+  /** The journal falls back to what was flushed. */
+  losePower(): void {
+    if (this.#durable === null) return
+    this.rows = new Map(this.#durable.rows)
+    this.breakers = new Map(this.#durable.breakers)
+    this.#nextEventId = this.#durable.nextEventId
+    this.checkers.lostPower()
   }
 
   /** No supervisor any more. */
@@ -255,6 +293,13 @@ export class World {
     const crash = this.#dueCrash(stepped)
     if (crash?.isBeforeSave) return this.crash()
     this.#save(stepped.changes.keys(), stepped.effects)
+    // What an operator wants is committed with a flush, and with it all that was committed before.
+    if (fact.kind === 'operator-asked' || fact.kind === 'declared')
+      this.#durable = {
+        rows: new Map(this.rows),
+        breakers: new Map(this.breakers),
+        nextEventId: this.#nextEventId,
+      }
     this.checkers.saved(event, stepped)
     const performed = crash ? stepped.effects.slice(0, crash.performed) : stepped.effects
     for (const effect of performed) this.answers.perform(effect)
@@ -281,6 +326,9 @@ export class World {
     for (const effect of effects) {
       if (effect.kind === 'forget') this.rows.delete(effect.service)
       if (effect.kind === 'record-wanted') this.wanted = effect.wanted
+      if (effect.kind !== 'record-breaker') continue
+      if (effect.breaker === null) this.breakers.delete(effect.group)
+      else this.breakers.set(effect.group, effect.breaker)
     }
   }
 

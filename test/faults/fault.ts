@@ -1,0 +1,80 @@
+/**
+ * What a row of the fault matrix is: a fault that a person or a bad day could make, the sign by which it must show,
+ * and how it ends. Rows are data with a few functions that act on a real mesh; `runner.ts` runs them and measures.
+ */
+import type { ServiceStatus } from '../../schemas/status.ts'
+import type { Ended, TestMesh } from '../e2e/mesh.ts'
+
+/** What rows of a group act on: one mesh that is up and well, and whatever the group laid out around it. */
+export type Stage = {
+  readonly mesh: TestMesh
+  /** Ends everything that belongs to it. */
+  end(): Promise<void>
+}
+
+/** By what a fault must be seen. */
+export type Sign =
+  /** `paios status --json`: the state word of a service, and its reason, note or one of its warnings. */
+  | { readonly service: string; readonly state: ServiceStatus['state']; readonly text: RegExp }
+  /** `paios events`: an event after the fault was made. */
+  | { readonly subject: string; readonly event: string; readonly text: RegExp }
+  /** `paios status --json`: a standing warning of the mesh, or of its document. */
+  | { readonly mesh: RegExp }
+  /** The command that made the fault answers with this exit code and these words. */
+  | { readonly code: number; readonly text: RegExp }
+
+/** When it is over. `process`: whether the service must have kept its process, or must not. */
+export type Well<S> =
+  | { readonly service: string; readonly process: 'same' | 'new' | 'none' }
+  | { readonly what: string; holds(stage: S): boolean | Promise<boolean> }
+
+/** One row. */
+export type Fault<S extends Stage> = {
+  readonly name: string
+  /** The program that it happens to. */
+  readonly program: string
+  /** How it is made, as the document says it. */
+  readonly made: string
+  readonly sign: Sign
+  /** What a person must still do; null = nothing. `mend` is the same, done by the script. */
+  readonly person: string | null
+  /** Services that may get another process; every other one must keep its own. */
+  readonly touches: readonly string[]
+  /** Brings about what the fault needs; not measured. */
+  prepare?(stage: S): Promise<unknown>
+  make(stage: S): Promise<Ended | undefined>
+  mend?(stage: S): Promise<unknown>
+  readonly well: Well<S>
+  /** Puts away what the row brought; not measured. */
+  clear?(stage: S): Promise<unknown>
+  /** How long each of the two waits may take; 60 s unless said. */
+  readonly limitMs?: number
+  /** True for rows that `npm test` runs, too. */
+  readonly quick?: boolean
+}
+
+/** How a row went. Times in milliseconds; `failed` null = as it must be. */
+export type Outcome = {
+  readonly group: string
+  readonly fault: Pick<Fault<Stage>, 'name' | 'program' | 'made' | 'sign' | 'person'>
+  readonly detectMs: number | null
+  readonly recoverMs: number | null
+  readonly failed: string | null
+}
+
+/** Rows that share a mesh; `open` resolves to null, having said why on stderr, where its program is not to be had. */
+export type Group = {
+  readonly id: string
+  readonly title: string
+  readonly size: number
+  run(options: RunOptions): Promise<Outcome[] | null>
+}
+
+/** Which rows to run, and who hears of each. */
+export type RunOptions = {
+  readonly chosen: (fault: { readonly name: string; readonly quick?: boolean }) => boolean
+  readonly tell: (outcome: Outcome) => void
+}
+
+/** Waits for nothing: the answer of a `make` that runs no command. */
+export const done = (work: unknown): undefined => void work

@@ -1,0 +1,165 @@
+/** The mesh of the plain programs: each row has one of its own that can be broken in the row's way. */
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { freePort } from '../brains.ts'
+import type { Stranger } from '../e2e/gateway-mesh.ts'
+import { createMesh, type Declared, fixture, kill, type TestMesh } from '../e2e/mesh.ts'
+import { SLEEPER } from '../e2e/run-cli.ts'
+import type { Stage } from './fault.ts'
+
+/** A life this long is stable, so that its end is no failed start. */
+const STABLE_MS = 10_500
+/** Takes 150 MiB once its file appears; the file is removed at its next start. */
+const EATER = `
+const fs = require('node:fs'), file = process.argv[1], kept = []
+fs.rmSync(file, { force: true })
+setInterval(() => { if (kept.length === 0 && fs.existsSync(file)) kept.push(Buffer.alloc(150 * 2 ** 20, 1)) }, 100)`
+
+/** What the rows of plain programs act on. */
+export type ProgramStage = Stage & {
+  readonly port: number
+  strangers: Stranger[]
+  /** A path in the home. */
+  at(name: string): string
+  /** Makes the file that a service waits for, or is broken by. */
+  touch(name: string): void
+}
+
+/** /bin/sh waits until its file appears and then goes on; the file is removed at its next start. */
+const onFile = (file: string, then: string, meanwhile = ':'): string[] => {
+  const wait = `rm -f "$0"; while [ ! -e "$0" ]; do ${meanwhile}; sleep 0.1; done; ${then}`
+  return ['/bin/sh', '-c', wait, file]
+}
+/** /bin/sh ends at once while its file is there. */
+const unlessFile = (file: string): string[] => [
+  '/bin/sh',
+  '-c',
+  '[ -e "$0" ] && exit 3; exec sleep 100000',
+  file,
+]
+/** Installs a program that sleeps. */
+export const script = (path: string, interpreter = '/bin/sh') => {
+  writeFileSync(path, `#!${interpreter}\nexec sleep 100000\n`)
+  chmodSync(path, 0o755)
+  return path
+}
+const often = { every: '300ms', timeout: '300ms' }
+
+function declare(at: (name: string) => string, port: number, answering: number): Record<string, Declared> {
+  const url = `http://127.0.0.1:${answering}/`
+  const loop = { max: 2, within: '10m' }
+  const test = ['test', '-e', at('prepared')]
+  return {
+    bystander: { command: SLEEPER },
+    plain: { command: SLEEPER },
+    tree: { command: fixture('daemonizes.mjs', 'marked', '0') },
+    fails: { command: onFile(at('fail'), 'echo ran out of luck; exit 3') },
+    ends: { command: onFile(at('end'), 'exit 0') },
+    loop: { command: unlessFile(at('loop-broken')), intensity: loop },
+    deaf: {
+      command: fixture('deaf.sh'),
+      stop: [
+        { step: 'signal', signal: 'SIGTERM' },
+        { step: 'wait-exit', for: '500ms' },
+      ],
+    },
+    hangs: {
+      command: fixture('answers.mjs', String(answering)),
+      hangEvidence: true,
+      probes: [
+        { kind: 'http', url, ...often, role: 'startup', failureThreshold: 100 },
+        { kind: 'http', url, ...often, role: 'liveness' },
+      ],
+    },
+    beats: {
+      command: onFile(at('mute'), 'exec sleep 100000', 'touch "$PAIOS_HEARTBEAT"'),
+      probes: [{ kind: 'heartbeat', role: 'liveness', within: '1s', ...often, failureThreshold: 1 }],
+    },
+    eats: {
+      command: [process.execPath, '-e', EATER, at('eat')],
+      probes: [{ kind: 'memory', role: 'liveness', max: '120MiB', ...often }],
+    },
+    forks: {
+      command: onFile(at('fork'), 'for i in 1 2 3 4 5 6 7 8; do sleep 100000 & done; wait'),
+      probes: [{ kind: 'processes', role: 'readiness', max: 5, ...often }],
+    },
+    logs: {
+      command: onFile(at('log'), 'echo ERROR: upstream lost; exec sleep 100000'),
+      probes: [{ kind: 'log', role: 'readiness', pattern: '^ERROR', clearAfter: '2s', ...often }],
+    },
+    slow: {
+      command: SLEEPER,
+      startTimeout: '2s',
+      probes: [{ kind: 'exec', role: 'startup', command: test, every: '200ms', failureThreshold: 100 }],
+    },
+    listens: {
+      command: fixture('listens.mjs', String(port)),
+      probes: [{ kind: 'port', role: 'preflight', port, expect: 'free' }],
+    },
+    gone: { command: [script(at('gone-program'))] },
+    locked: { command: [script(at('locked-program'))] },
+    interpreted: { command: [script(at('interpreted-program'))] },
+    secret: { command: SLEEPER, env: { TOKEN: `\${file:${at('token')}}` } },
+    homeless: { command: SLEEPER, cwd: at('folder') },
+    base: { command: unlessFile(at('base-broken')), intensity: { max: 1, within: '10m' } },
+    needy: { command: SLEEPER, needs: ['base'] },
+  }
+}
+
+const PYTHON = 'import time\nwhile True: time.sleep(1)\n'
+
+/** Brings up all programs and waits until they are stable. */
+export async function openPrograms(): Promise<ProgramStage> {
+  const mesh = createMesh()
+  const at = (name: string) => join(mesh.home, name)
+  const touch = (name: string) => writeFileSync(at(name), '')
+  const [port, answering] = [await freePort(), await freePort()]
+  mkdirSync(at('folder'))
+  touch('prepared')
+  writeFileSync(at('token'), 'secret', { mode: 0o600 })
+  writeFileSync(at('bot.py'), PYTHON)
+  mesh.write(declare(at, port, answering))
+  // This preset has no command to which the tag could be added.
+  const python = { preset: 'python-service', script: at('bot.py'), env: { MESH_TAG: at('python.tag') } }
+  const document = JSON.parse(readFileSync(at('paios.yaml'), 'utf8')) as { services: object }
+  const services = { ...document.services, python }
+  writeFileSync(at('paios.yaml'), JSON.stringify({ ...document, services }), { mode: 0o600 })
+  const stage: ProgramStage = {
+    mesh,
+    port,
+    strangers: [],
+    at,
+    touch,
+    async end() {
+      for (const stranger of stage.strangers) await stranger.end()
+      await mesh.end()
+    },
+  }
+  await up(mesh)
+  await mesh.until('all are stable', (status) =>
+    status.services.every(({ ready, since }) => ready && Date.now() - Date.parse(since) > STABLE_MS),
+  )
+  return stage
+}
+
+/** `paios up`, which must go well. */
+export async function up(mesh: TestMesh, env: Readonly<Record<string, string>> = {}): Promise<void> {
+  const { code, stdout, stderr } = await mesh.cli(['up'], env)
+  if (code === 0) return
+  await mesh.end()
+  throw new Error(`paios up: exit ${code}: ${stderr}${stdout}`)
+}
+
+/** Signals the process of a service. */
+export async function signal(
+  stage: Stage,
+  name: string,
+  what: NodeJS.Signals = 'SIGKILL',
+): Promise<undefined> {
+  const { pid } = await stage.mesh.service(name)
+  if (pid === null) throw new Error(`${name} has no process`)
+  kill(pid, what)
+}
+
+/** Runs `paios` with these words, separated by blanks. */
+export const paios = (words: string) => (stage: Stage) => stage.mesh.cli(words.split(' '))

@@ -1,0 +1,178 @@
+/** Runs the rows of a group one after the other on one mesh; after a row that failed the mesh is made anew. */
+import { setTimeout as wait } from 'node:timers/promises'
+import type { JournalEvent, ServiceStatus, Status } from '../../schemas/status.ts'
+import { request } from '../../supervisor/cli/client.ts'
+import type { Ended, TestMesh } from '../e2e/mesh.ts'
+import type { Fault, Group, Outcome, Sign, Stage, Well } from './fault.ts'
+
+const LIMIT_MS = 60_000
+/** Short beside what is measured, long beside what a look costs. */
+const POLL_MS = 20
+
+/** Makes a group of rows; `open` resolves to null where a program is not to be had (and says so itself). */
+export function defineGroup<S extends Stage>(
+  id: string,
+  title: string,
+  open: () => Promise<S | null>,
+  faults: readonly Fault<S>[],
+): Group {
+  return {
+    id,
+    title,
+    size: faults.length,
+    async run({ chosen, tell }) {
+      const outcomes: Outcome[] = []
+      let stage: S | null = null
+      try {
+        for (const fault of faults.filter(chosen)) {
+          stage ??= await open()
+          if (stage === null) return null
+          const outcome = await runFault(id, stage, fault)
+          outcomes.push(outcome)
+          tell(outcome)
+          if (outcome.failed === null) continue
+          await stage.end()
+          stage = null
+        }
+      } finally {
+        await stage?.end()
+      }
+      return outcomes
+    },
+  }
+}
+
+async function runFault<S extends Stage>(group: string, stage: S, fault: Fault<S>): Promise<Outcome> {
+  const { name, program, made, sign, person } = fault
+  const outcome = { group, fault: { name, program, made, sign, person }, detectMs: null, recoverMs: null }
+  try {
+    return { ...outcome, ...(await measure(stage, fault)), failed: null }
+  } catch (error) {
+    return { ...outcome, failed: (error as Error).message }
+  }
+}
+
+/** Both times, in ms: to the sign; to well again, from the fault or, where a person must act, from that act. */
+async function measure<S extends Stage>(
+  stage: S,
+  fault: Fault<S>,
+): Promise<{ detectMs: number; recoverMs: number }> {
+  const { mesh } = stage
+  const limitMs = fault.limitMs ?? LIMIT_MS
+  await fault.prepare?.(stage)
+  const before = await mesh.status()
+  const after = (await eventsAfter(mesh, 0, 1)).at(-1)?.id ?? 0
+  const begun = performance.now()
+  const answer = await fault.make(stage)
+  await until(mesh, `seen as ${signText(fault.sign)}`, limitMs, () => isSeen(mesh, fault.sign, after, answer))
+  const seen = performance.now()
+  await fault.mend?.(stage)
+  const isWell = wellness(stage, fault.well, before)
+  await until(mesh, 'well again', limitMs, isWell)
+  const ended = performance.now()
+  const cascade = strangersTouched(before, await mesh.status(), fault.touches)
+  if (cascade.length > 0) throw new Error(`others got another process: ${cascade.join(', ')}`)
+  await fault.clear?.(stage)
+  return { detectMs: seen - begun, recoverMs: ended - (fault.mend ? seen : begun) }
+}
+
+/** The sign in the words of the document. */
+export function signText(sign: Sign): string {
+  if ('state' in sign) return `${sign.state}: ${sign.text.source}`
+  if ('event' in sign) return `event ${sign.event}: ${sign.text.source}`
+  if ('mesh' in sign) return `warning: ${sign.mesh.source}`
+  return `exit ${sign.code}: ${sign.text.source}`
+}
+
+async function isSeen(
+  mesh: TestMesh,
+  sign: Sign,
+  after: number,
+  answer: Ended | undefined,
+): Promise<boolean> {
+  if ('state' in sign) {
+    const found = serviceIn(await mesh.status(), sign.service)
+    return found.state === sign.state && sign.text.test(wordsOf(found))
+  }
+  if ('event' in sign) {
+    const isIt = ({ subject, kind, text }: JournalEvent) =>
+      subject === sign.subject && kind === sign.event && sign.text.test(text)
+    return (await eventsAfter(mesh, after)).some(isIt)
+  }
+  if ('mesh' in sign) {
+    const { warnings, document } = await mesh.status()
+    return sign.mesh.test([...warnings, document.problem ?? ''].join('\n'))
+  }
+  const said = `${answer?.stdout ?? ''}\n${answer?.stderr ?? ''}`
+  if (answer?.code === sign.code && sign.text.test(said)) return true
+  // No later look can change what a command has answered.
+  throw new Refuted(`the command answered ${answer?.code}: ${said.trim()}`)
+}
+
+class Refuted extends Error {}
+
+const wordsOf = ({ reason, note, warnings }: ServiceStatus) =>
+  [reason, note, ...warnings].filter((text) => text !== null).join('\n')
+
+function serviceIn(status: Status, name: string): ServiceStatus {
+  const found = status.services.find((service) => service.name === name)
+  if (!found) throw new Error(`status has no service ${name}`)
+  return found
+}
+
+async function eventsAfter(mesh: TestMesh, id: number, limit = 10_000): Promise<JournalEvent[]> {
+  const { body } = await request(mesh.home, 'GET', `/events?after=${id}&limit=${limit}`)
+  return body
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as JournalEvent)
+}
+
+function wellness<S extends Stage>(stage: S, well: Well<S>, before: Status): () => Promise<boolean> {
+  if ('what' in well) return async () => well.holds(stage)
+  const { pid: old } = serviceIn(before, well.service)
+  return async () => {
+    const { state, ready, reason, warnings, pid } = serviceIn(await stage.mesh.status(), well.service)
+    if (state !== 'running' || !ready || reason !== null || warnings.length > 0) return false
+    if (well.process === 'none') return pid === null
+    return pid !== null && (pid === old) === (well.process === 'same')
+  }
+}
+
+/** Services that no fault concerned and whose process is another one now. */
+function strangersTouched(before: Status, now: Status, touches: readonly string[]): string[] {
+  return before.services
+    .filter(({ name, pid }) => !touches.includes(name) && pid !== null)
+    .filter(({ name, pid }) => now.services.find((service) => service.name === name)?.pid !== pid)
+    .map(({ name }) => name)
+}
+
+/** Polls, also while no supervisor answers. The error says what was seen last. */
+async function until(
+  mesh: TestMesh,
+  what: string,
+  limitMs: number,
+  holds: () => Promise<boolean>,
+): Promise<void> {
+  const deadline = performance.now() + limitMs
+  for (let trouble = ''; ; ) {
+    try {
+      if (await holds()) return
+      trouble = ''
+    } catch (error) {
+      if (error instanceof Refuted) throw error
+      trouble = ` (${(error as Error).message})`
+    }
+    if (performance.now() > deadline) {
+      const services = await mesh.status().then(
+        (status) => JSON.stringify({ ...status, services: status.services.map(shortened) }),
+        (error: Error) => error.message,
+      )
+      throw new Error(`not ${what} within ${limitMs / 1000} s${trouble}; last seen: ${services}`)
+    }
+    await wait(POLL_MS)
+  }
+}
+
+const shortened = ({ name, state, ready, pid, reason, note, warnings }: ServiceStatus) =>
+  [name, state, ready ? 'ready' : 'not ready', pid, reason, note, ...warnings].filter(Boolean).join(' | ')
