@@ -30,9 +30,9 @@ function said(tail: string): string {
 
 /**
  * Classes an exit by the first signature that matches; otherwise code 0 is success and everything else failure, told
- * with the last line of the log that names an error. `logTail` is what this life wrote last (at most 64 KiB). `$1` in a
- * reason is the group of the log pattern. An adopted process is not our child, so its exit code stays unknown: then a planned end is
- * believed by its log.
+ * with the last line of the log that names an error. `logTail` is what this life wrote last (at most 64 KiB). `$1` in
+ * a reason is the group of the log pattern. An adopted process is not our child, so its exit code stays unknown: then
+ * a planned end is believed by its log.
  */
 export function classify(spec: ServiceSpec, exit: Exit, logTail: string): Ending {
   const tail = logTail.replace(ANSI, '')
