@@ -12,7 +12,7 @@ import { dirname, join } from 'node:path'
 /** What the name of an archive says of it, by its ending. */
 export type ArchiveForm = 'log' | 'log.gz' | 'full' | 'gone'
 
-/** One archive: bytes `start` up to `end` of the stream; `wall` is when it was made (Unix ms, rounded down to seconds). */
+/** One archive: bytes `start` up to `end` of the stream; `wall` is when it was made (Unix ms, of a full second). */
 export type Archive = {
   readonly name: string
   readonly wall: number

@@ -1,7 +1,8 @@
 /**
  * The handshake and one or two requests of a WebSocket protocol: the only probe of OpenClaw that reaches its request
  * handlers. The gateway sends a challenge, is told who connects, says hello, then answers `health`, and
- * `channels.status` where it is asked for it; frames of type `event` may come between. The token is written to the socket and nowhere else.
+ * `channels.status` where it is asked for it; frames of type `event` may come between. The token is written to the
+ * socket and nowhere else.
  */
 import { valueAt } from './dotted-path.ts'
 import { excerpt } from './excerpt.ts'

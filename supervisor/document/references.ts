@@ -133,7 +133,8 @@ export function checkOrder(specs: readonly ServiceSpec[], groups: Groups): Findi
         (name) => groups[name]?.strategy === 'rest_for_one' && isLater(name, owner, need.service),
       )
       if (group === undefined) return []
-      const message = `\`${owner}\` needs \`${need.service}\`, which comes after it in the rest_for_one group \`${group}\`: put it before`
+      const where = `which comes after it in the rest_for_one group \`${group}\`: put it before`
+      const message = `\`${owner}\` needs \`${need.service}\`, ${where}`
       return [{ path: [...path, 'needs', index], at: 'value', message }]
     }),
   )

@@ -50,7 +50,8 @@ function describe(pid: number, table: ProcessTable): string {
   const threads = list(`/proc/${pid}/task`).map((thread) => {
     const at = `/proc/${pid}/task/${thread}`
     const state = /^\d+ \((.*)\) (\S)/.exec(read(`${at}/stat`))
-    return `  thread ${thread} ${state?.[1] ?? '?'} ${state?.[2] ?? '?'} in ${read(`${at}/wchan`) || '?'}, syscall ${read(`${at}/syscall`).split(' ')[0] || '?'}`
+    const where = `in ${read(`${at}/wchan`) || '?'}, syscall ${read(`${at}/syscall`).split(' ')[0] || '?'}`
+    return `  thread ${thread} ${state?.[1] ?? '?'} ${state?.[2] ?? '?'} ${where}`
   })
   const stack = read(`/proc/${pid}/stack`).trimEnd()
   return [
