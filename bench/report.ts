@@ -20,6 +20,12 @@ const BARS: readonly Bar[] = [
   { name: 'status / node -e 0', measure: 'status ms', over: 'node -e 0', most: 2.5 },
   { name: 'down of 100 / node -e 0', measure: 'down ms', over: 'node -e 0', most: 4 },
   { name: 'logs / floor', measure: 'logs 256 MiB ms', over: 'floor', most: 1.05 },
+  {
+    name: 'event of 1,000 services / of 10',
+    measure: 'event µs (1,000 services)',
+    over: '10 services',
+    most: 2,
+  },
   { name: 'probes of the example, CPU % of a core', measure: 'example CPU %', over: null, most: 1 },
   { name: 'probes of the example, PSS MiB', measure: 'example PSS MiB', over: null, most: 15 },
   // Nothing of a flood passes through the supervisor; what it spends is its own ticks meanwhile.
