@@ -111,7 +111,8 @@ async function serviceFacts(
       const here = spec.command === null ? null : resolveProgram(spec, spec.env['PATH'] ?? servicePath())
       const there = bootPath === null ? here : resolveProgram(spec, spec.env['PATH'] ?? bootPath)
       const isLost = here?.kind === 'found' && there?.kind === 'absent'
-      const secrets = await secretsOf(spec, place.home)
+      // A program that is not installed asks for no secret.
+      const secrets = here?.kind === 'absent' ? [] : await secretsOf(spec, place.home)
       return {
         name: spec.name,
         missingSecrets: secrets.flatMap(({ reference, trouble }) =>
