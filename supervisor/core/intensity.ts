@@ -17,3 +17,8 @@ export function allowedAt(events: readonly number[], max: number, windowMs: numb
   const inside = within(events, windowMs, at)
   return inside.length < max ? at : (inside[inside.length - max] ?? at) + windowMs
 }
+
+/** A window in words: `30 s`, `10 min`. */
+export function windowText(windowMs: number): string {
+  return windowMs < 60_000 ? `${Math.round(windowMs / 1000)} s` : `${Math.round(windowMs / 60_000)} min`
+}

@@ -1,7 +1,7 @@
 /** After the sweep: rest, start again, wait, or give up. */
 import { backoffMs, CLEAN_MS, nextHalfOpenMs } from './backoff.ts'
 import { failTrial, stuckTrial } from './change.ts'
-import { isExceeded, within } from './intensity.ts'
+import { isExceeded, windowText, within } from './intensity.ts'
 import { settleIdle } from './rest.ts'
 import { arm, draw, enter, isMeant, isWanted, record, type Scope } from './scope.ts'
 import { tryStart } from './starting.ts'
@@ -108,7 +108,7 @@ function giveUp(child: Child, scope: Scope, reason: string): Child {
   const why =
     child.counters.trial === 'failed'
       ? 'gave up again: the half-open try failed'
-      : `gave up: more than ${max} failures in ${Math.round(windowMs / 60_000)} min, last`
+      : `gave up: more than ${max} failures in ${windowText(windowMs)}, last`
   const stuck = stuckTrial(child, scope.mesh)
   const text = `${why}: ${reason}${stuck === null ? '' : `; ${stuck}`}`
   const failed = enter({ ...child, counters }, scope, { kind: 'failed', reason: text, retryAt, by: null })

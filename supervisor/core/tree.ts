@@ -7,6 +7,7 @@
 import { openBreaker, quarantineOf } from './breaker.ts'
 import { stepChild } from './child.ts'
 import type { ChildEvent } from './event.ts'
+import { windowText } from './intensity.ts'
 import { hasProcess } from './order.ts'
 import { isExternal, isMeant, isUp, isWanted, record, type Scope } from './scope.ts'
 import type { Child, Mesh, StopCause } from './state.ts'
@@ -113,7 +114,7 @@ function quarantine(scope: Scope, changes: Changes, child: Child, group: string,
   const { mesh } = scope
   const { max, within: windowMs } = mesh.groups.get(group)?.intensity ?? { max: 0, within: 0 }
   const last = `last ${child.name}: ${child.lastEnding?.reason ?? 'it could not be started'}`
-  const reason = `group ${group} gave up: more than ${max} failures in ${Math.round(windowMs / 60_000)} min, ${last}`
+  const reason = `group ${group} gave up: more than ${max} failures in ${windowText(windowMs)}, ${last}`
   openBreaker(scope, group, reason)
   const told = record(child, scope, 'group-failed', reason, { group })
   put(mesh, changes, told)
