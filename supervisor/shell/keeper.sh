@@ -2,7 +2,8 @@
 # Keeps the supervisor alive where neither launchd nor systemd does. Usage: keeper.sh NODE ENTRY
 # Starts the supervisor again when it ends with anything but 0 (asked to end) or 5 (another one runs);
 # waits 1 s after the first failure, doubling to 60 s, and 1 s again after a run of a minute.
-# The supervisor makes little garbage and lives long: a nursery of 1 MiB for new objects costs it least memory.
+# The supervisor makes little garbage and lives long: a nursery of 1 MiB for new objects costs it least memory,
+# and it collects its garbage by the clock.
 # One arena and a fixed threshold keep glibc from holding on to what was freed: 5 MiB less with the probes of a whole
 # mesh. Services get a declared environment, so none of this reaches them.
 # PAIOS_KEEPER tells the supervisor who keeps it. PAIOS_KEEPER_MAX_WAIT (whole seconds, 60 unless set) bounds the
@@ -23,7 +24,7 @@ MALLOC_TRIM_THRESHOLD_=131072
 export PAIOS_KEEPER MALLOC_ARENA_MAX MALLOC_MMAP_THRESHOLD_ MALLOC_TRIM_THRESHOLD_
 while :; do
   begun=$(date +%s)
-  "$node" --min-semi-space-size=1 --max-semi-space-size=1 "$entry" supervise &
+  "$node" --min-semi-space-size=1 --max-semi-space-size=1 --expose-gc "$entry" supervise &
   child=$!
   [ -n "$stop" ] && kill -TERM "$child" 2>/dev/null
   wait "$child"

@@ -7,4 +7,4 @@ MALLOC_ARENA_MAX=1
 MALLOC_MMAP_THRESHOLD_=131072
 MALLOC_TRIM_THRESHOLD_=131072
 export MALLOC_ARENA_MAX MALLOC_MMAP_THRESHOLD_ MALLOC_TRIM_THRESHOLD_
-exec "$1" --min-semi-space-size=1 --max-semi-space-size=1 "$2" supervise
+exec "$1" --min-semi-space-size=1 --max-semi-space-size=1 --expose-gc "$2" supervise

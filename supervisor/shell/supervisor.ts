@@ -39,6 +39,8 @@ import type { Secrets } from './secrets.ts'
 import type { Subject } from './target.ts'
 import { createTimers } from './timers.ts'
 
+/** Garbage is collected this often: some 20 ms each time. */
+const COLLECT_MS = 120_000
 /** Old events are cut this often. */
 const PRUNE_MS = 3_600_000
 
@@ -196,6 +198,8 @@ export function createSupervisor(options: SupervisorOptions) {
     processes.scan()
     programWatch.look()
   }, SCAN_MS)
+  // There by a flag of the keeper. V8 lets garbage lie until it needs the room, which here may be for hours.
+  const collector = setInterval(() => globalThis.gc?.(), COLLECT_MS)
   const pruner = setInterval(() => journal.prune(Date.now()), PRUNE_MS)
 
   return {
@@ -247,7 +251,7 @@ export function createSupervisor(options: SupervisorOptions) {
     /** Lets go of everything without touching a service. */
     close(): void {
       driver.stop()
-      for (const timer of [ticker, scanner, pruner]) clearInterval(timer)
+      for (const timer of [ticker, scanner, collector, pruner]) clearInterval(timer)
       timers.close()
       prober.closeAll()
       processes.close()
