@@ -123,7 +123,7 @@ describe('paios install under a real systemd of a user', { skip, timeout: 300_00
     assert.deepEqual(await ids(), [])
     const before = readFileSync(unitPath, 'utf8')
     writeFileSync(unitPath, before.replace('RestartSec=2', 'RestartSec=20'))
-    document({ ticker, sleeper, lost: { command: ['nowhere'], env: { KEY: '${env:NOT_THERE}' } } })
+    document({ ticker, sleeper, lost: { command: ['sleep', '1'], env: { KEY: '${env:NOT_THERE}' } } })
     assert.deepEqual((await ids()).toSorted(), ['drift', 'secret', 'unapplied'])
     assert.equal((await paios('stop', 'ticker')).code, 0)
     await systemd.systemctl('disable', unit)
