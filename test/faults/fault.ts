@@ -25,7 +25,7 @@ export type Sign =
 
 /** When it is over. `process`: whether the service must have kept its process, or must not. */
 export type Well<S> =
-  | { readonly service: string; readonly process: 'same' | 'new' | 'none' }
+  | { readonly services: readonly string[]; readonly process: 'same' | 'new' | 'none' }
   | { readonly what: string; holds(stage: S): boolean | Promise<boolean> }
 
 /** One row. */
@@ -62,11 +62,11 @@ export type Outcome = {
   readonly failed: string | null
 }
 
-/** Rows that share a mesh; `open` resolves to null, having said why on stderr, where its program is not to be had. */
+/** Rows that share a mesh. `run` resolves to null where the program is not to be had, which was said on stderr. */
 export type Group = {
   readonly id: string
   readonly title: string
-  readonly size: number
+  readonly faults: readonly Outcome['fault'][]
   run(options: RunOptions): Promise<Outcome[] | null>
 }
 
@@ -78,3 +78,10 @@ export type RunOptions = {
 
 /** Waits for nothing: the answer of a `make` that runs no command. */
 export const done = (work: unknown): undefined => void work
+
+/** Well, with another process. */
+export const fresh = (...services: string[]) => ({ services, process: 'new' }) as const
+/** Well, with the process that it had. */
+export const kept = (...services: string[]) => ({ services, process: 'same' }) as const
+/** Well, and never had a process of its own. */
+export const watched = (...services: string[]) => ({ services, process: 'none' }) as const

@@ -1,6 +1,7 @@
 /** The mesh of the plain programs: each row has one of its own that can be broken in the row's way. */
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import Database from 'better-sqlite3'
 import { freePort } from '../brains.ts'
 import type { Stranger } from '../e2e/gateway-mesh.ts'
 import { createMesh, type Declared, fixture, kill, type TestMesh } from '../e2e/mesh.ts'
@@ -11,7 +12,7 @@ import type { Stage } from './fault.ts'
 const STABLE_MS = 10_500
 /** Takes 150 MiB once its file appears; the file is removed at its next start. */
 const EATER = `
-const fs = require('node:fs'), file = process.argv[1], kept = []
+const fs = require('node:fs'), file = 'FILE', kept = []
 fs.rmSync(file, { force: true })
 setInterval(() => { if (kept.length === 0 && fs.existsSync(file)) kept.push(Buffer.alloc(150 * 2 ** 20, 1)) }, 100)`
 
@@ -19,6 +20,8 @@ setInterval(() => { if (kept.length === 0 && fs.existsSync(file)) kept.push(Buff
 export type ProgramStage = Stage & {
   readonly port: number
   strangers: Stranger[]
+  /** Processes that a crash has left. */
+  orphans: readonly number[]
   /** A path in the home. */
   at(name: string): string
   /** Makes the file that a service waits for, or is broken by. */
@@ -26,16 +29,16 @@ export type ProgramStage = Stage & {
 }
 
 /** /bin/sh waits until its file appears and then goes on; the file is removed at its next start. */
-const onFile = (file: string, then: string, meanwhile = ':'): string[] => {
-  const wait = `rm -f "$0"; while [ ! -e "$0" ]; do ${meanwhile}; sleep 0.1; done; ${then}`
-  return ['/bin/sh', '-c', wait, file]
-}
+const onFile = (file: string, then: string, meanwhile = ':'): string[] => [
+  '/bin/sh',
+  '-c',
+  `rm -f ${file}; while [ ! -e ${file} ]; do ${meanwhile}; sleep 0.1; done; ${then}`,
+]
 /** /bin/sh ends at once while its file is there. */
 const unlessFile = (file: string): string[] => [
   '/bin/sh',
   '-c',
-  '[ -e "$0" ] && exit 3; exec sleep 100000',
-  file,
+  `[ -e ${file} ] && exit 3; exec sleep 100000`,
 ]
 /** Installs a program that sleeps. */
 export const script = (path: string, interpreter = '/bin/sh') => {
@@ -76,7 +79,7 @@ function declare(at: (name: string) => string, port: number, answering: number):
       probes: [{ kind: 'heartbeat', role: 'liveness', within: '1s', ...often, failureThreshold: 1 }],
     },
     eats: {
-      command: [process.execPath, '-e', EATER, at('eat')],
+      command: [process.execPath, '-e', EATER.replace('FILE', at('eat'))],
       probes: [{ kind: 'memory', role: 'liveness', max: '120MiB', ...often }],
     },
     forks: {
@@ -102,10 +105,19 @@ function declare(at: (name: string) => string, port: number, answering: number):
     secret: { command: SLEEPER, env: { TOKEN: `\${file:${at('token')}}` } },
     homeless: { command: SLEEPER, cwd: at('folder') },
     base: { command: unlessFile(at('base-broken')), intensity: { max: 1, within: '10m' } },
+    data: {
+      command: SLEEPER,
+      probes: [
+        { kind: 'sqlite', role: 'readiness', file: at('data.db'), integrity: 'quick', every: '500ms' },
+      ],
+    },
     needy: { command: SLEEPER, needs: ['base'] },
   }
 }
 
+const TABLE = `CREATE TABLE note (text TEXT);
+  WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 5000)
+  INSERT INTO note SELECT 'note ' || i FROM n`
 const PYTHON = 'import time\nwhile True: time.sleep(1)\n'
 
 /** Brings up all programs and waits until they are stable. */
@@ -118,6 +130,7 @@ export async function openPrograms(): Promise<ProgramStage> {
   touch('prepared')
   writeFileSync(at('token'), 'secret', { mode: 0o600 })
   writeFileSync(at('bot.py'), PYTHON)
+  new Database(at('data.db')).exec(TABLE).close()
   mesh.write(declare(at, port, answering))
   // This preset has no command to which the tag could be added.
   const python = { preset: 'python-service', script: at('bot.py'), env: { MESH_TAG: at('python.tag') } }
@@ -128,6 +141,7 @@ export async function openPrograms(): Promise<ProgramStage> {
     mesh,
     port,
     strangers: [],
+    orphans: [],
     at,
     touch,
     async end() {

@@ -1,8 +1,9 @@
 /** Faults of plain programs: how they end, hang, leak and grow, and what keeps them from starting. */
-import { chmodSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { startStranger } from '../e2e/gateway-mesh.ts'
-import { until } from '../e2e/mesh.ts'
-import { done, type Fault } from './fault.ts'
+import { spawn } from 'node:child_process'
+import { chmodSync, copyFileSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { startStranger, strangerOf } from '../e2e/gateway-mesh.ts'
+import { fixture, until } from '../e2e/mesh.ts'
+import { done, type Fault, fresh, kept } from './fault.ts'
 import { openPrograms, type ProgramStage, paios, script, signal } from './program-stage.ts'
 import { defineGroup } from './runner.ts'
 
@@ -22,8 +23,8 @@ const mendAnd = (name: string, work: (stage: ProgramStage) => unknown) => async 
   work(stage)
   return stage.mesh.ask('/start', { name })
 }
-const fresh = (service: string) => ({ service, process: 'new' }) as const
-const kept = (service: string) => ({ service, process: 'same' }) as const
+const endStrangers = ({ strangers }: ProgramStage) =>
+  Promise.all(strangers.splice(0).map((stranger) => stranger.end()))
 
 /** A program that ends is started again; what its end was is told. */
 const endings: Row[] = [
@@ -119,16 +120,17 @@ const endings: Row[] = [
     touches: ['tree'],
     prepare: ({ mesh }) => until('a grandchild', () => grandchildren(mesh).length === 1),
     make: async (stage) => {
-      const [old] = grandchildren(stage.mesh)
-      stage.touch(`left-${old}`)
+      stage.orphans = grandchildren(stage.mesh)
       return signal(stage, 'tree')
     },
     well: {
-      what: 'a new life has one grandchild, the old one is gone',
-      holds: async ({ mesh }) =>
-        (await mesh.service('tree')).ready &&
-        grandchildren(mesh).length === 1 &&
-        mesh.processesOf('tree').every(({ run }, _, all) => run === all[0]?.run),
+      what: 'the old grandchild is gone, and the next life has one of its own',
+      holds: async ({ mesh, orphans }) => {
+        const now = grandchildren(mesh)
+        return (
+          (await mesh.service('tree')).ready && now.length === 1 && !orphans.some((pid) => now.includes(pid))
+        )
+      },
     },
   },
   {
@@ -156,19 +158,18 @@ const illnesses: Row[] = [
   {
     name: 'hang of a server',
     program: 'node (HTTP server)',
-    made: 'SIGSTOP of its process; a liveness probe every 0.3 s',
+    made: 'SIGSTOP of its process; a liveness probe every 0.3 s; its stop gives it 10 s before SIGKILL',
     sign: { subject: 'hangs', event: 'hung', text: /^hung: GET \/: no answer in time$/ },
     person: null,
     touches: ['hangs'],
     make: (stage) => signal(stage, 'hangs', 'SIGSTOP'),
     well: fresh('hangs'),
-    quick: true,
   },
   {
     name: 'hang of a worker that answers nobody',
     program: '/bin/sh',
     made: 'it goes on without touching its heartbeat; 1 s is allowed',
-    sign: { subject: 'beats', event: 'hung', text: /^hung: no beat since .*, expected one within 1 s/ },
+    sign: { subject: 'beats', event: 'hung', text: /^hung: no beat since .*, expected one within 1s$/ },
     person: null,
     touches: ['beats'],
     make: async ({ touch }) => done(touch('mute')),
@@ -210,7 +211,7 @@ const illnesses: Row[] = [
     name: 'start that never gets ready',
     program: 'sleep',
     made: 'its startup probe fails and it is killed; a start may take 2 s',
-    sign: { subject: 'slow', event: 'stopping', text: /not ready within 2 s/ },
+    sign: { subject: 'slow', event: 'start-failed', text: /^not ready after 2 s: test: exit 1/ },
     person: 'bring about what it waits for; it is tried again by itself',
     touches: ['slow'],
     make: breakAnd('slow', ({ at }) => rmSync(at('prepared'))),
@@ -247,6 +248,43 @@ const illnesses: Row[] = [
   },
 ]
 
+/** What happens to a database that a program works on. */
+const databases: Row[] = [
+  {
+    name: 'database locked by another process',
+    program: 'SQLite',
+    made: 'a stranger holds an exclusive lock on it; looked at every 0.5 s',
+    sign: { service: 'data', state: 'degraded', text: /^data\.db: database locked by pid \d+ \(node/ },
+    person: 'end the holder, which is named',
+    touches: [],
+    make: async ({ at, strangers }) => {
+      const [, path = '', ...words] = fixture('holds-database.mjs', at('data.db'), 'BEGIN EXCLUSIVE')
+      const child = spawn(process.execPath, [path, ...words], { stdio: ['ignore', 'pipe', 'inherit'] })
+      strangers.push(strangerOf(child))
+      return undefined
+    },
+    mend: endStrangers,
+    well: kept('data'),
+    quick: true,
+  },
+  {
+    name: 'database that is damaged',
+    program: 'SQLite',
+    made: 'a page in its middle is overwritten',
+    sign: { service: 'data', state: 'degraded', text: /^data\.db: is damaged: / },
+    person: 'put back a copy',
+    touches: [],
+    make: async ({ at }) => {
+      copyFileSync(at('data.db'), at('data.db.good'))
+      const bytes = readFileSync(at('data.db'))
+      writeFileSync(at('data.db'), bytes.fill(0x5a, 8_192, 16_384))
+      return undefined
+    },
+    mend: async ({ at }) => copyFileSync(at('data.db.good'), at('data.db')),
+    well: kept('data'),
+  },
+]
+
 /** What keeps a program from starting; each is found before its start, so no restart is wasted. */
 const obstacles: Row[] = [
   {
@@ -261,7 +299,7 @@ const obstacles: Row[] = [
       stage.strangers.push(await startStranger(LISTEN, String(stage.port)))
       return stage.mesh.cli(['start', 'listens'])
     },
-    mend: ({ strangers }) => Promise.all(strangers.splice(0).map((stranger) => stranger.end())),
+    mend: endStrangers,
     well: fresh('listens'),
   },
   {
@@ -306,7 +344,7 @@ const obstacles: Row[] = [
     name: 'secret that is missing',
     program: 'sleep',
     made: 'the file that holds its TOKEN is removed, and it is killed',
-    sign: { service: 'secret', state: 'blocked', text: /token/ },
+    sign: { service: 'secret', state: 'blocked', text: /^\S+\/token cannot be read: ENOENT/ },
     person: 'put the file back, then `paios start` (else it is looked at again in 30 s)',
     touches: ['secret'],
     make: breakAnd('secret', ({ at }) => rmSync(at('token'))),
@@ -331,5 +369,6 @@ const obstacles: Row[] = [
 export const programs = defineGroup('programs', 'Programs', openPrograms, [
   ...endings,
   ...illnesses,
+  ...databases,
   ...obstacles,
 ])

@@ -30,7 +30,8 @@ export function lineOf({ group, fault, detectMs, recoverMs, failed }: Outcome): 
 }
 
 const cell = (text: string) => text.replaceAll('|', '\\|')
-const code = (text: string) => `\`${cell(text)}\``
+/** Two backticks where the text has one of its own. */
+const code = (text: string) => (text.includes('`') ? `\`\` ${cell(text)} \`\`` : `\`${cell(text)}\``)
 
 function rowOf({ fault: { name, program, made, sign, person }, detectMs, recoverMs }: Outcome): string {
   const cells = [name, program, made].map(cell)

@@ -8,6 +8,8 @@ import type { Fault, Group, Outcome, Sign, Stage, Well } from './fault.ts'
 const LIMIT_MS = 60_000
 /** Short beside what is measured, long beside what a look costs. */
 const POLL_MS = 20
+/** So many events are part of a failure. */
+const TOLD = 15
 
 /** Makes a group of rows; `open` resolves to null where a program is not to be had (and says so itself). */
 export function defineGroup<S extends Stage>(
@@ -19,19 +21,21 @@ export function defineGroup<S extends Stage>(
   return {
     id,
     title,
-    size: faults.length,
+    faults,
     async run({ chosen, tell }) {
       const outcomes: Outcome[] = []
       let stage: S | null = null
       try {
-        for (const fault of faults.filter(chosen)) {
-          stage ??= await open()
-          if (stage === null) return null
-          const outcome = await runFault(id, stage, fault)
+        for (const fault of faults) {
+          if (!chosen(fault)) continue
+          const opened: S | Error | null = stage ?? (await open().catch((error: Error) => error))
+          if (opened === null) return null
+          const outcome = await runFault(id, opened, fault)
           outcomes.push(outcome)
           tell(outcome)
+          stage = opened instanceof Error ? null : opened
           if (outcome.failed === null) continue
-          await stage.end()
+          await stage?.end()
           stage = null
         }
       } finally {
@@ -42,10 +46,12 @@ export function defineGroup<S extends Stage>(
   }
 }
 
-async function runFault<S extends Stage>(group: string, stage: S, fault: Fault<S>): Promise<Outcome> {
+/** `stage` is an error where its mesh did not come up: then the row has failed. */
+async function runFault<S extends Stage>(group: string, stage: S | Error, fault: Fault<S>): Promise<Outcome> {
   const { name, program, made, sign, person } = fault
   const outcome = { group, fault: { name, program, made, sign, person }, detectMs: null, recoverMs: null }
   try {
+    if (stage instanceof Error) throw stage
     return { ...outcome, ...(await measure(stage, fault)), failed: null }
   } catch (error) {
     return { ...outcome, failed: (error as Error).message }
@@ -59,15 +65,19 @@ async function measure<S extends Stage>(
 ): Promise<{ detectMs: number; recoverMs: number }> {
   const { mesh } = stage
   const limitMs = fault.limitMs ?? LIMIT_MS
+  await until(mesh, 'well before the fault', limitMs, async () => isQuiet(await mesh.status()))
   await fault.prepare?.(stage)
   const before = await mesh.status()
+  if (await stoodBefore(mesh, fault.sign)) throw new Error('its sign was there before it was made')
   const after = (await eventsAfter(mesh, 0, 1)).at(-1)?.id ?? 0
   const begun = performance.now()
   const answer = await fault.make(stage)
   await until(mesh, `seen as ${signText(fault.sign)}`, limitMs, () => isSeen(mesh, fault.sign, after, answer))
   const seen = performance.now()
   await fault.mend?.(stage)
-  const isWell = wellness(stage, fault.well, before)
+  const isOver = wellness(stage, fault.well, before)
+  const stands = 'state' in fault.sign || 'mesh' in fault.sign
+  const isWell = async () => (await isOver()) && !(stands && (await isSeen(mesh, fault.sign, after, answer)))
   await until(mesh, 'well again', limitMs, isWell)
   const ended = performance.now()
   const cascade = strangersTouched(before, await mesh.status(), fault.touches)
@@ -75,6 +85,20 @@ async function measure<S extends Stage>(
   await fault.clear?.(stage)
   return { detectMs: seen - begun, recoverMs: ended - (fault.mend ? seen : begun) }
 }
+
+/** True if a status shows the sign already; a service that is not declared yet shows none. */
+async function stoodBefore(mesh: TestMesh, sign: Sign): Promise<boolean> {
+  if ('mesh' in sign) return isSeen(mesh, sign, 0, undefined)
+  if (!('state' in sign)) return false
+  const { services } = await mesh.status()
+  return services.some(({ name }) => name === sign.service) && isSeen(mesh, sign, 0, undefined)
+}
+
+/** True where no row before has left anything. */
+const isQuiet = ({ warnings, document, services }: Status) =>
+  warnings.length === 0 &&
+  document.problem === null &&
+  services.every(({ ready, reason, warnings: own }) => ready && reason === null && own.length === 0)
 
 /** The sign in the words of the document. */
 export function signText(sign: Sign): string {
@@ -92,7 +116,7 @@ async function isSeen(
 ): Promise<boolean> {
   if ('state' in sign) {
     const found = serviceIn(await mesh.status(), sign.service)
-    return found.state === sign.state && sign.text.test(wordsOf(found))
+    return found.state === sign.state && wordsOf(found).some((text) => sign.text.test(text))
   }
   if ('event' in sign) {
     const isIt = ({ subject, kind, text }: JournalEvent) =>
@@ -101,7 +125,7 @@ async function isSeen(
   }
   if ('mesh' in sign) {
     const { warnings, document } = await mesh.status()
-    return sign.mesh.test([...warnings, document.problem ?? ''].join('\n'))
+    return [...warnings, document.problem ?? ''].some((text) => sign.mesh.test(text))
   }
   const said = `${answer?.stdout ?? ''}\n${answer?.stderr ?? ''}`
   if (answer?.code === sign.code && sign.text.test(said)) return true
@@ -112,7 +136,7 @@ async function isSeen(
 class Refuted extends Error {}
 
 const wordsOf = ({ reason, note, warnings }: ServiceStatus) =>
-  [reason, note, ...warnings].filter((text) => text !== null).join('\n')
+  [reason, note, ...warnings].filter((text) => text !== null)
 
 function serviceIn(status: Status, name: string): ServiceStatus {
   const found = status.services.find((service) => service.name === name)
@@ -130,12 +154,15 @@ async function eventsAfter(mesh: TestMesh, id: number, limit = 10_000): Promise<
 
 function wellness<S extends Stage>(stage: S, well: Well<S>, before: Status): () => Promise<boolean> {
   if ('what' in well) return async () => well.holds(stage)
-  const { pid: old } = serviceIn(before, well.service)
+  const old = new Map(before.services.map(({ name, pid }) => [name, pid]))
   return async () => {
-    const { state, ready, reason, warnings, pid } = serviceIn(await stage.mesh.status(), well.service)
-    if (state !== 'running' || !ready || reason !== null || warnings.length > 0) return false
-    if (well.process === 'none') return pid === null
-    return pid !== null && (pid === old) === (well.process === 'same')
+    const status = await stage.mesh.status()
+    return well.services.every((name) => {
+      const { state, ready, reason, warnings, pid } = serviceIn(status, name)
+      if (state !== 'running' || !ready || reason !== null || warnings.length > 0) return false
+      if (well.process === 'none') return pid === null
+      return pid !== null && (pid === old.get(name)) === (well.process === 'same')
+    })
   }
 }
 
@@ -168,7 +195,11 @@ async function until(
         (status) => JSON.stringify({ ...status, services: status.services.map(shortened) }),
         (error: Error) => error.message,
       )
-      throw new Error(`not ${what} within ${limitMs / 1000} s${trouble}; last seen: ${services}`)
+      const told = await eventsAfter(mesh, 0, TOLD).catch(() => [])
+      const story = told
+        .map(({ at, subject, kind, text }) => `\n  ${at} ${subject} ${kind}: ${text}`)
+        .join('')
+      throw new Error(`not ${what} within ${limitMs / 1000} s${trouble}; last seen: ${services}${story}`)
     }
     await wait(POLL_MS)
   }
