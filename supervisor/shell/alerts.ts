@@ -1,54 +1,52 @@
 /**
- * Telling somebody outside: each alert is one JSON object on the stdin of the operator's command, one after the
- * other and in order, tried three times; and a dead man's switch, a URL that is asked from the end of a complete
- * tick, so that its silence tells of a supervisor that hangs, is dead, or cannot write its journal.
+ * Telling somebody outside: the channels of the document over one outbox, and a dead man's switch, a URL that is
+ * asked from the end of a complete tick, so that its silence tells of a supervisor that hangs, is dead, cannot
+ * write its journal, or has stopped looking at its rules.
  */
-import { homedir, hostname } from 'node:os'
 import type { MeshDocument } from '../../schemas/mesh.ts'
-import { declaredEnvironment } from './environment.ts'
+import type { Status } from '../../schemas/status.ts'
+import type { Severity } from '../core/alert.ts'
+import type { Effect } from '../core/effect.ts'
+import type { AlertRows } from './alert-tables.ts'
+import type { OutboxNumbers } from './channel.ts'
+import { type AlertBody, commandChannel } from './command-channel.ts'
+import type { Journal } from './journal.ts'
+import { type Outbox, openOutbox } from './outbox.ts'
 import type { ProbePrograms } from './probe-programs.ts'
-import { expandHome, type Secrets } from './secrets.ts'
+import type { Secrets } from './secrets.ts'
 
-/** Runs of the command, and requests, end after this at the latest. */
+/** Requests end after this at the latest. */
 const TIMEOUT_MS = 30_000
-/** So many alerts wait at most; the oldest are given up first. */
-const WAITING_MAX = 1_000
-const TRIES = 3
-
-/** What an alert command reads from its stdin, as one line of JSON. */
-export type Alert = {
-  readonly version: 1
-  readonly host: string
-  readonly service: string
-  readonly event: string
-  /** One of the words of `paios status`. */
-  readonly state: string
-  readonly reason: string
-  /** ISO instant. */
-  readonly at: string
-  /** What to type next, null if nothing would help. */
-  readonly next: string | null
-  /** Full path of the Markdown file. */
-  readonly runbook: string
-}
 
 export type AlertsOptions = {
   readonly programs: ProbePrograms
   readonly secrets: Secrets
+  readonly journal: Pick<Journal, 'save' | 'alerts'>
+  readonly clock: { awake(): number; wall(): number }
+  readonly nextEventId: () => number
+  readonly numbers: OutboxNumbers
   /** A journal event about the supervisor. */
   readonly note: (event: string, text: string) => void
-  /** Milliseconds before the second try; doubled before the third. */
+  /** Milliseconds before the second try of a command; doubled before the third. */
   readonly retryMs?: number
+  /** Factor of the outbox's waiting times, for tests. */
+  readonly pace?: number
 }
 
 type Wanted = Readonly<Pick<MeshDocument, 'alerts' | 'deadman'>>
+/** An intention of the core to tell of a service. */
+export type AlertEffect = Extract<Effect, { kind: 'alert' }>
 
 export type Alerts = {
+  readonly outbox: Outbox
   /** What the document in force wants. */
   apply(wanted: Wanted): void
-  tell(alert: Omit<Alert, 'version' | 'host'>): void
-  /** A tick is complete and nothing is wrong with the supervisor itself. */
+  /** What is to be told of services, as rows for the commit of the step that says so. */
+  outgoing(told: readonly { readonly effect: AlertEffect; readonly body: AlertBody }[]): AlertRows
+  /** A tick is complete, the rules were looked at, and nothing is wrong with the supervisor itself. */
   ticked(): void
+  /** When the switch was last asked with success, in Unix milliseconds; null before the first time. */
+  lastPing(): number | null
   /** What is wrong with telling, in words; empty if nothing. */
   problems(): string[]
   close(): void
@@ -57,67 +55,101 @@ export type Alerts = {
 /** Opens telling; nothing is told before `apply`. */
 export function openAlerts(options: AlertsOptions): Alerts {
   let wanted: Wanted = { alerts: undefined, deadman: undefined }
-  let lastPing = Number.NEGATIVE_INFINITY
+  let inForce = ''
+  let askedAt = Number.NEGATIVE_INFINITY
+  let lastPing: number | null = null
   let isPinging = false
   const stop = new AbortController()
   const troubles = openTroubles(options)
-  const waiting: Alert[] = []
-  let isTelling = false
-
-  async function tellAll(): Promise<void> {
-    if (isTelling) return
-    isTelling = true
-    for (let alert = waiting.shift(); alert && !stop.signal.aborted; alert = waiting.shift()) {
-      const command = wanted.alerts?.command
-      if (command === undefined) continue
-      const failed = await failureOf(() => runCommand(command, alert, options, stop.signal))
-      if (!stop.signal.aborted)
-        troubles.set('alert', failed && `the alert command ${command[0]} failed: ${failed}`)
-    }
-    isTelling = false
-  }
+  const outbox = openOutbox({
+    ...options,
+    redact: options.secrets.redact,
+    trouble: (channel, text) => troubles.set('alert', channel, text),
+    random: Math.random,
+  })
 
   return {
+    outbox,
     apply(fresh) {
       wanted = fresh
-      if (!fresh.alerts) troubles.set('alert', null)
-      if (!fresh.deadman) troubles.set('deadman', null)
+      if (!fresh.deadman) troubles.set('deadman', 'deadman', null)
+      // An `up` that changes nothing interrupts no delivery.
+      const key = JSON.stringify(fresh.alerts ?? {})
+      if (key === inForce) return
+      inForce = key
+      troubles.clear('alert')
+      const { command } = fresh.alerts ?? {}
+      outbox.use(command === undefined ? [] : [commandChannel(command, options)])
     },
-    tell(alert) {
-      if (!wanted.alerts) return
-      waiting.push({ version: 1, host: hostname(), ...alert })
-      if (waiting.length > WAITING_MAX) waiting.shift()
-      void tellAll()
-    },
+    outgoing: (told) =>
+      outbox.outgoing(
+        told.map(({ effect: { service, event, wall }, body }) => ({
+          key: `${service} ${event} ${wall}`,
+          service,
+          severity: severityOf(event),
+          body: JSON.stringify(body),
+        })),
+      ),
     ticked() {
       const { deadman } = wanted
-      if (!deadman || isPinging || performance.now() - lastPing < deadman.every) return
-      lastPing = performance.now()
+      if (!deadman || isPinging || performance.now() - askedAt < deadman.every) return
+      askedAt = performance.now()
       isPinging = true
       void failureOf(() => ping(deadman.url, options.secrets, stop.signal)).then((failed) => {
         isPinging = false
-        if (!stop.signal.aborted)
-          troubles.set('deadman', failed && `the dead man's switch cannot be reached: ${failed}`)
+        if (stop.signal.aborted) return
+        if (failed === null) lastPing = Date.now()
+        troubles.set('deadman', 'deadman', failed && `the dead man's switch cannot be reached: ${failed}`)
       })
     },
+    lastPing: () => lastPing,
     problems: () => troubles.all(),
-    close: () => stop.abort(),
+    close() {
+      stop.abort()
+      outbox.close()
+    },
   }
+}
+
+/** Counts nothing, before the metrics are there. */
+export const SILENT_NUMBERS: OutboxNumbers = {
+  enqueued: () => undefined,
+  sent: () => undefined,
+  failed: () => undefined,
+  channelUp: () => undefined,
+}
+
+/** What the command is told of a service. */
+export function alertBody(
+  { service, event, reason, wall }: AlertEffect,
+  { state, next, runbook }: Pick<Status['services'][number], 'state' | 'next' | 'runbook'>,
+  redact: (text: string) => string,
+): AlertBody {
+  return { service, event, state, reason: redact(reason), at: new Date(wall).toISOString(), next, runbook }
+}
+
+/** What is down comes before what is well again. */
+function severityOf(event: AlertEffect['event']): Severity {
+  return event === 'recovered' ? 'info' : event === 'degraded' ? 'warning' : 'critical'
 }
 
 /** Troubles of telling: each becomes an event when it begins, changes or ends, and stands in `status` meanwhile. */
 function openTroubles({ secrets, note }: AlertsOptions) {
-  const standing = new Map<'alert' | 'deadman', string>()
+  const standing = new Map<string, { kind: 'alert' | 'deadman'; text: string }>()
   return {
-    set(what: 'alert' | 'deadman', text: string | null): void {
+    set(kind: 'alert' | 'deadman', about: string, text: string | null): void {
       const clean = text === null ? null : secrets.redact(text)
-      const old = standing.get(what) ?? null
+      const old = standing.get(about)?.text ?? null
       if (old === clean) return
-      if (clean === null) standing.delete(what)
-      else standing.set(what, clean)
-      note(clean === null ? `${what}-back` : `${what}-failed`, clean ?? `works again: ${old}`)
+      if (clean === null) standing.delete(about)
+      else standing.set(about, { kind, text: clean })
+      note(clean === null ? `${kind}-back` : `${kind}-failed`, clean ?? `works again: ${old}`)
     },
-    all: () => [...standing.values()],
+    /** Of channels that are no more. */
+    clear(kind: 'alert' | 'deadman'): void {
+      for (const [about, { kind: one }] of standing) if (one === kind) standing.delete(about)
+    },
+    all: () => [...standing.values()].map(({ text }) => text),
   }
 }
 
@@ -128,28 +160,6 @@ async function failureOf(work: () => Promise<void>): Promise<string | null> {
   } catch (error) {
     return (error as Error).message
   }
-}
-
-async function runCommand(
-  [program = '', ...args]: readonly string[],
-  alert: Alert,
-  { programs, retryMs = 1_000 }: AlertsOptions,
-  signal: AbortSignal,
-): Promise<void> {
-  const { default: retry } = await import('p-retry')
-  const attempt = async () => {
-    const limit = AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)])
-    const place = { env: declaredEnvironment({}, {}), cwd: homedir() }
-    const argv = [expandHome(program), ...args.map(expandHome)]
-    const stdin = `${JSON.stringify(alert)}\n`
-    const { code, signal: killed, stderr } = await programs.run(argv, { ...place, stdin, signal: limit })
-    if (limit.aborted) throw new Error(`not finished within ${TIMEOUT_MS / 1000} s`)
-    if (code !== 0) {
-      const said = stderr.trim().split('\n').at(-1)?.slice(0, 200) ?? ''
-      throw new Error(`${code === null ? `ended by ${killed}` : `exit ${code}`}${said && `: ${said}`}`)
-    }
-  }
-  await retry(attempt, { retries: TRIES - 1, minTimeout: retryMs, factor: 2, signal })
 }
 
 /** The address may hold a key, so it never is part of what is told of a failure. */

@@ -7,6 +7,7 @@
 import type { JournalEvent } from '../../schemas/status.ts'
 import type { Effect } from '../core/effect.ts'
 import type { Breaker, Child } from '../core/state.ts'
+import { type AlertRows, mergeAlerts, NO_ALERT_ROWS } from './alert-tables.ts'
 import type { Spool } from './spool.ts'
 
 type RecordEffect = Extract<Effect, { kind: 'record' }>
@@ -24,7 +25,9 @@ export type Writes = {
   readonly wanted: 'up' | 'down' | null
   /** Breakers of groups that changed, by name; null is forgotten. */
   readonly breakers: Readonly<Record<string, Breaker | null>>
-  /** True where an operator's wish changes: it must survive a power cut, too. */
+  /** Incidents, mutes and what is to be told. */
+  readonly alerting: AlertRows
+  /** True where an operator's wish changes, or what is to be told: it must survive a power cut, too. */
   readonly durable: boolean
 }
 
@@ -41,7 +44,8 @@ export type Backlog = {
 
 /** Takes up what the spool holds. `redact` is applied to the texts that are spooled. */
 export function openBacklog(spool: Spool, redact: (text: string) => string): Backlog {
-  let spooled = spool.read().map((line) => JSON.parse(line) as Writes)
+  // An earlier version told nobody by its journal.
+  let spooled = spool.read().map((line) => ({ alerting: NO_ALERT_ROWS, ...JSON.parse(line) }) as Writes)
   let overflow: Writes | null = null
   const writes = () => (overflow === null ? spooled : [...spooled, overflow])
   return {
@@ -93,6 +97,7 @@ function merge(old: Writes, fresh: Writes): Writes {
     records: [...old.records, ...fresh.records].slice(-KEPT_RECORDS),
     wanted: fresh.wanted ?? old.wanted,
     breakers: { ...old.breakers, ...fresh.breakers },
+    alerting: mergeAlerts(old.alerting, fresh.alerting),
     durable: old.durable || fresh.durable,
   }
 }

@@ -7,11 +7,13 @@ import type { Effect } from '../core/effect.ts'
 import type { Fact } from '../core/event.ts'
 import type { Child, Mesh } from '../core/state.ts'
 import { step } from '../core/step.ts'
+import { type AlertRows, NO_ALERT_ROWS } from './alert-tables.ts'
 import type { Writes } from './backlog.ts'
 import type { Clock } from './clock.ts'
 import type { Journal } from './journal.ts'
 
 type RecordEffect = Extract<Effect, { kind: 'record' }>
+type AlertEffect = Extract<Effect, { kind: 'alert' }>
 /** How each intention is carried out; a missing line does not compile. */
 export type Perform = { readonly [K in Effect['kind']]: (effect: Extract<Effect, { kind: K }>) => void }
 
@@ -20,6 +22,8 @@ export type DriverOptions = {
   readonly clock: Clock
   readonly journal: Journal
   readonly perform: Perform
+  /** What is to be told of these, to be committed with the step that says so. */
+  readonly outgoing: (effects: readonly AlertEffect[]) => AlertRows
   /** Told after each turn how long it took, in milliseconds. */
   readonly turned: (durationMs: number) => void
 }
@@ -51,7 +55,7 @@ const INWARD = new Set<Effect['kind']>([
 ])
 
 /** Opens the mailbox over one mesh. */
-export function createDriver({ mesh, clock, journal, perform, turned }: DriverOptions): Driver {
+export function createDriver({ mesh, clock, journal, perform, outgoing, turned }: DriverOptions): Driver {
   let mailbox: Fact[] = []
   let scheduled = false
   let running = false
@@ -78,7 +82,9 @@ export function createDriver({ mesh, clock, journal, perform, turned }: DriverOp
     }
     if (changed.size > 0 || effects.length > 0) {
       const durable = facts.some((fact) => DURABLE.has(fact.kind))
-      uncommitted.push(writesOf(mesh, changed, effects, { at, wall, durable }))
+      const alerts = effects.filter((effect) => effect.kind === 'alert')
+      const alerting = alerts.length === 0 ? NO_ALERT_ROWS : outgoing(alerts)
+      uncommitted.push({ ...writesOf(mesh, changed, effects, { at, wall, durable }), alerting })
       if (durable || effects.some((effect) => !INWARD.has(effect.kind))) commit()
     }
     for (const effect of effects) perform[effect.kind](effect as never)
@@ -123,7 +129,7 @@ function writesOf(
   changed: ReadonlyMap<string, Child | undefined>,
   effects: readonly Effect[],
   moment: Moment,
-): Writes {
+): Omit<Writes, 'alerting'> {
   const rows: Child[] = []
   for (const name of changed.keys()) {
     const child = mesh.children.get(name)

@@ -2,6 +2,7 @@
 import type Database from 'better-sqlite3'
 import type { Row } from '../core/event.ts'
 import type { Breaker, Child } from '../core/state.ts'
+import { alertWriter } from './alert-tables.ts'
 import { redactedJson, type Writes } from './backlog.ts'
 import type { Intent } from './standstill.ts'
 
@@ -116,6 +117,7 @@ export function writer(database: Database.Database, redact: (text: string) => st
   )
   const gone = database.prepare('DELETE FROM service WHERE name = ?')
   const event = database.prepare('INSERT OR IGNORE INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)')
+  const alerting = alertWriter(database, redact)
   const writeOne = (writes: Writes, known: ReadonlySet<string>) => {
     for (const child of writes.rows) {
       if (!known.has(child.specHash)) spec.run(child.specHash, JSON.stringify(child.spec))
@@ -140,6 +142,7 @@ export function writer(database: Database.Database, redact: (text: string) => st
       if (breaker === null) unmeta.run(`breaker:${group}`)
       else meta.run(`breaker:${group}`, JSON.stringify(breaker))
     }
+    alerting(writes.alerting)
     meta.run('awake', String(writes.at))
   }
   const run = database.transaction((batch: readonly Writes[], known: ReadonlySet<string>) => {

@@ -7,6 +7,22 @@
 import Database from 'better-sqlite3'
 import type { JournalEvent } from '../../schemas/status.ts'
 import { errnoOf, PaiosError } from '../errors.ts'
+import {
+  ALERT_SCHEMA,
+  type AlertRows,
+  type AlertsLeft,
+  type ChannelName,
+  type IncidentRow,
+  knowsMessage,
+  type Message,
+  NO_ALERT_ROWS,
+  overlayAlerts,
+  pruneAlerts,
+  readAlertsLeft,
+  readIncidents,
+  readThread,
+  readToldSince,
+} from './alert-tables.ts'
 import { openBacklog, type Writes } from './backlog.ts'
 import { type EventQuery, readEvents, readWhy, withNewer } from './history.ts'
 import {
@@ -35,6 +51,8 @@ export type Journal = {
   events(query: EventQuery): JournalEvent[]
   /** The event and what it follows from, first cause first; empty if there is no such event. */
   why(id: number): JournalEvent[]
+  /** What alerting takes up after a start, and what was told; written by `save`. */
+  readonly alerts: AlertRecord
   /** The last document that was valid, null if there never was one. */
   lastDocument(): { hash: string; mesh: string } | null
   /** Keeps a document as the last valid one; never throws for the world's faults, like `save`. */
@@ -54,6 +72,18 @@ export type Journal = {
   recheck(): void
   prune(wall: number): void
   close(): void
+}
+
+/** Reading what alerting has written. Where the database cannot be read it is empty: somebody must hear of that. */
+export type AlertRecord = {
+  left(wall: number): AlertsLeft
+  knows(channel: ChannelName, key: string): boolean
+  /** The newest incidents, the open ones first. */
+  incidents(limit: number): IncidentRow[]
+  /** What was told of a thread, oldest first. */
+  thread(thread: string): Message[]
+  /** Everything that was enqueued since then, oldest first. */
+  toldSince(wall: number): Message[]
 }
 
 /**
@@ -103,6 +133,7 @@ export function openJournal(path: string, spoolPath: string, redact: (text: stri
       ),
     events: (query) => withNewer(readEvents(database, query), backlog.events(), query),
     why: (id) => readWhy(database, backlog.events(), id),
+    alerts: alertRecord(database, () => backlog.writes().map(({ alerting }) => alerting)),
     lastDocument: () => unkept ?? readDocument(database),
     keepDocument(hash, mesh) {
       unkept = { hash, mesh }
@@ -119,13 +150,57 @@ export function openJournal(path: string, spoolPath: string, redact: (text: stri
       if (problem !== null) attempt(nothing)
     },
     prune(wall) {
-      attempt(() => pruneTo(database, wall))
+      attempt(() => {
+        pruneTo(database, wall)
+        pruneAlerts(database, wall)
+      })
       knownSpecs.clear()
     },
     close() {
       spool.close()
       database.close()
     },
+  }
+}
+
+function alertRecord(database: Database.Database, unwritten: () => AlertRows[]): AlertRecord {
+  const read = <T>(otherwise: T, work: () => T): T => {
+    try {
+      return work()
+    } catch (error) {
+      if (!(error instanceof Database.SqliteError)) throw error
+      return otherwise
+    }
+  }
+  const messages = (stored: Message[], isAsked: (one: Message) => boolean) => {
+    const fresh = unwritten().flatMap((rows) => rows.messages.filter(isAsked))
+    return [...new Map([...stored, ...fresh].map((one) => [one.id, one])).values()]
+  }
+  const none: AlertsLeft = { ...NO_ALERT_ROWS, nextMessageId: 1 }
+  return {
+    left: (wall) =>
+      unwritten().reduce(
+        overlayAlerts,
+        read(none, () => readAlertsLeft(database, wall)),
+      ),
+    knows: (channel, key) =>
+      read(false, () => knowsMessage(database, channel, key)) ||
+      unwritten().some((rows) => rows.messages.some((one) => one.channel === channel && one.key === key)),
+    incidents(limit) {
+      const stored = read([], () => readIncidents(database, limit))
+      const fresh = unwritten().flatMap((rows) => rows.incidents)
+      return [...new Map([...stored, ...fresh].map((one) => [one.id, one])).values()]
+    },
+    thread: (thread) =>
+      messages(
+        read([], () => readThread(database, thread)),
+        (one) => one.thread === thread,
+      ),
+    toldSince: (wall) =>
+      messages(
+        read([], () => readToldSince(database, wall)),
+        ({ created }) => created >= wall,
+      ),
   }
 }
 
@@ -150,7 +225,7 @@ function openDatabase(path: string): Database.Database {
   database.pragma('journal_mode = WAL')
   database.pragma('synchronous = NORMAL')
   if (process.platform === 'darwin') database.pragma('fullfsync = ON')
-  database.exec(SCHEMA)
+  database.exec(SCHEMA + ALERT_SCHEMA)
   return database
 }
 

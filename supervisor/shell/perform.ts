@@ -1,8 +1,6 @@
 /** How each intention of the core is carried out: a total table, one entry an effect. It decides nothing. */
-import type { Status } from '../../schemas/status.ts'
-import type { Child, Mesh } from '../core/state.ts'
+import type { Mesh } from '../core/state.ts'
 import { PaiosError } from '../errors.ts'
-import type { Alerts } from './alerts.ts'
 import type { Perform } from './driver.ts'
 import { keepHangEvidence } from './hang-evidence.ts'
 import { heed, type Told } from './heed.ts'
@@ -33,11 +31,9 @@ export type Parts = {
   readonly processes: Processes
   readonly prober: Prober
   readonly programWatch: ProgramWatch
-  readonly alerts: Alerts
   readonly keeping: LogKeeping
   readonly requests: Requests
   readonly subject: (service: string) => Subject | null
-  readonly show: (child: Child) => Status['services'][number]
   readonly tell: Tell
   readonly measure: (told: Told) => void
   /** Everything is stopped and the mesh is down. */
@@ -47,7 +43,7 @@ export type Parts = {
 /** The table over these parts. */
 export function performer(parts: Parts): Perform {
   const { home, journal, secrets, table, logger, mesh, timers, processes, prober, programWatch } = parts
-  const { alerts, keeping, requests, subject, show, tell, measure, ended } = parts
+  const { keeping, requests, subject, tell, measure, ended } = parts
   return {
     'run-preflight': ({ service, attempt }) => {
       const about = subject(service)
@@ -110,13 +106,8 @@ export function performer(parts: Parts): Perform {
     'set-timer': ({ service, timer, token, at }) => timers.set(service, timer, token, at),
     'cancel-timer': ({ service, timer }) => timers.cancel(service, timer),
     record: (effect) => heed(effect, logger, measure),
-    alert({ service, event, reason, wall }) {
-      const child = mesh.children.get(service)
-      if (!child) return
-      const { state, next, runbook } = show(child)
-      const told = { service, event, state, next, runbook, reason: secrets.redact(reason) }
-      alerts.tell({ ...told, at: new Date(wall).toISOString() })
-    },
+    // Was committed with the step that says it, and is on its way.
+    alert: () => undefined,
     forget: ({ service }) => {
       processes.forget(service)
       keeping.forget(service)

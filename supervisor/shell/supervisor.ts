@@ -13,7 +13,7 @@ import { showService } from '../core/snapshot.ts'
 import type { Child, Mesh } from '../core/state.ts'
 import { emptyMesh } from '../core/step.ts'
 import { openAcceptance } from './acceptance.ts'
-import { openAlerts } from './alerts.ts'
+import { type AlertEffect, alertBody, openAlerts, SILENT_NUMBERS } from './alerts.ts'
 import type { Accepted } from './api.ts'
 import { createClock, GAP_MS, TICK_MS } from './clock.ts'
 import { SCAN_MS } from './descendants.ts'
@@ -92,7 +92,11 @@ export function createSupervisor(options: SupervisorOptions) {
   const ran = (run: ProbeRun) => measure((to) => to.probed(run))
   const programs = openProbePrograms(table, home.logs)
   const note = (event: string, text: string) => post({ kind: 'noted', event, text })
-  const alerts = openAlerts({ programs, secrets, note })
+  const alerts = openAlerts({
+    ...{ programs, secrets, journal, clock, note },
+    nextEventId: () => mesh.nextEventId++,
+    numbers: SILENT_NUMBERS,
+  })
   const known = openKnown(home.known)
   const prober = openProber({
     secrets,
@@ -151,10 +155,9 @@ export function createSupervisor(options: SupervisorOptions) {
       processes,
       prober,
       programWatch,
-      alerts,
       keeping,
     },
-    ...{ requests, subject, show, tell, measure },
+    ...{ requests, subject, tell, measure },
     ended: () => {
       if (hasEnded) return
       hasEnded = true
@@ -177,7 +180,14 @@ export function createSupervisor(options: SupervisorOptions) {
     measure((to) => to.turned(durationMs))
     tellJournal()
   }
-  const driver = createDriver({ mesh, clock, journal, perform, turned })
+  const outgoing = (effects: readonly AlertEffect[]) =>
+    alerts.outgoing(
+      effects.flatMap((effect) => {
+        const child = mesh.children.get(effect.service)
+        return child ? [{ effect, body: alertBody(effect, show(child), secrets.redact) }] : []
+      }),
+    )
+  const driver = createDriver({ mesh, clock, journal, perform, outgoing, turned })
   const limits = openOwnLimits()
   let dueAt = performance.now() + TICK_MS
   const ticker = setInterval(() => {

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import type { ProbeReport } from '../../schemas/status.ts'
-import type { Alert } from '../../supervisor/shell/alerts.ts'
+import type { Alert } from '../../supervisor/shell/command-channel.ts'
 import { createMesh, kill, until } from './mesh.ts'
 
 const LIMIT = { timeout: 180_000 }

@@ -6,7 +6,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
-import { type Alert, openAlerts } from '../../supervisor/shell/alerts.ts'
+import { NO_ALERT_ROWS } from '../../supervisor/shell/alert-tables.ts'
+import { openAlerts, SILENT_NUMBERS } from '../../supervisor/shell/alerts.ts'
+import type { Alert } from '../../supervisor/shell/command-channel.ts'
+import { openJournal } from '../../supervisor/shell/journal.ts'
 import { openProbePrograms } from '../../supervisor/shell/probe-programs.ts'
 import { openProcessTable } from '../../supervisor/shell/process-table.ts'
 import { openSecrets } from '../../supervisor/shell/secrets.ts'
@@ -24,14 +27,28 @@ const ALERT = {
 function open(t: TestContext) {
   const folder = mkdtempSync(join(tmpdir(), 'pal-'))
   const notes: string[] = []
+  const journal = openJournal(join(folder, 'journal.db'), join(folder, 'spool'), (text) => text)
+  let nextEventId = 1
+  let wall = Date.now()
+  const clock = { awake: () => performance.now(), wall: () => Date.now() }
   const alerts = openAlerts({
+    ...{ journal, clock, numbers: SILENT_NUMBERS, retryMs: 1, pace: 0.01 },
     programs: openProbePrograms(openProcessTable(), folder),
     secrets: openSecrets(join(folder, 'env')),
     note: (event, text) => notes.push(`${event}: ${text}`),
-    retryMs: 1,
+    nextEventId: () => nextEventId++,
   })
+  /** What a step of the core does that finds a service down. */
+  const tell = (body: typeof ALERT) => {
+    const effect = { kind: 'alert', service: body.service, event: 'down', reason: body.reason } as const
+    const alerting = alerts.outgoing([{ effect: { ...effect, wall: wall++ }, body }])
+    const nothing = { rows: [], gone: [], records: [], wanted: null, breakers: {} }
+    journal.save([{ at: 1, wall, ...nothing, durable: false, alerting }])
+    return alerting !== NO_ALERT_ROWS
+  }
   t.after(() => {
     alerts.close()
+    journal.close()
     rmSync(folder, { recursive: true, force: true })
   })
   const script = (name: string, text: string) => {
@@ -50,15 +67,15 @@ function open(t: TestContext) {
   const until = async (isSo: () => boolean) => {
     while (!isSo()) await wait(5)
   }
-  return { folder, notes, alerts, script, told, until }
+  return { folder, notes, alerts, tell, script, told, until }
 }
 
 describe('telling', { timeout: 60_000 }, () => {
   it('hands each alert to the command, one after the other and in order', async (t) => {
-    const { folder, alerts, script, told, until } = open(t)
+    const { folder, alerts, tell, script, told, until } = open(t)
     const command = [script('tell', `cat >> ${folder}/told`)]
     alerts.apply({ alerts: { command }, deadman: undefined })
-    for (let i = 0; i < 5; i++) alerts.tell({ ...ALERT, reason: `exit code ${i}` })
+    for (let i = 0; i < 5; i++) tell({ ...ALERT, reason: `exit code ${i}` })
     await until(() => told().length === 5)
     assert.deepEqual(
       told().map(({ reason }) => reason),
@@ -71,31 +88,31 @@ describe('telling', { timeout: 60_000 }, () => {
   })
 
   it('says nothing where nobody is to be told', async (t) => {
-    const { alerts, notes } = open(t)
-    alerts.tell(ALERT)
+    const { alerts, tell, notes } = open(t)
+    assert.equal(tell(ALERT), false)
     alerts.ticked()
     assert.deepEqual([alerts.problems(), notes], [[], []])
   })
 
   it('tries again, and does not mind what failed once', async (t) => {
-    const { folder, alerts, notes, script, told, until } = open(t)
+    const { folder, alerts, tell, notes, script, told, until } = open(t)
     const flaky = `test -e ${folder}/tried || { touch ${folder}/tried; exit 1; }; cat >> ${folder}/told`
     alerts.apply({ alerts: { command: [script('flaky', flaky)] }, deadman: undefined })
-    alerts.tell(ALERT)
+    tell(ALERT)
     await until(() => told().length === 1)
     assert.deepEqual(notes, [])
   })
 
   it('a command that fails is a standing problem and one event, until it works again', async (t) => {
-    const { folder, alerts, notes, script, until } = open(t)
+    const { folder, alerts, tell, notes, script, until } = open(t)
     const broken = `test -e ${folder}/fixed || { echo no route >&2; exit 7; }`
     alerts.apply({ alerts: { command: [script('broken', broken)] }, deadman: undefined })
-    alerts.tell(ALERT)
-    alerts.tell(ALERT)
+    tell(ALERT)
+    tell(ALERT)
     await until(() => alerts.problems().length === 1)
     assert.match(alerts.problems()[0]!, /^the alert command .*\/broken failed: exit 7: no route$/)
     writeFileSync(join(folder, 'fixed'), '')
-    alerts.tell(ALERT)
+    tell(ALERT)
     await until(() => alerts.problems().length === 0)
     assert.deepEqual(
       notes.map((note) => note.split(':')[0]),
@@ -104,9 +121,9 @@ describe('telling', { timeout: 60_000 }, () => {
   })
 
   it('a command that does not exist is a problem in words', async (t) => {
-    const { alerts, until } = open(t)
+    const { alerts, tell, until } = open(t)
     alerts.apply({ alerts: { command: ['/nowhere/tell'] }, deadman: undefined })
-    alerts.tell(ALERT)
+    tell(ALERT)
     await until(() => alerts.problems().length === 1)
     assert.match(alerts.problems()[0]!, /ENOENT/)
   })

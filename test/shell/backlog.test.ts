@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
 import type { Child } from '../../supervisor/core/state.ts'
+import { NO_ALERT_ROWS } from '../../supervisor/shell/alert-tables.ts'
 import { openBacklog, type Writes } from '../../supervisor/shell/backlog.ts'
 import { openSpool, type Spool } from '../../supervisor/shell/spool.ts'
 
@@ -41,6 +42,7 @@ function stepOf(id: number, names: readonly string[], size = 10, gone: readonly 
     ],
     wanted: null,
     breakers: {},
+    alerting: NO_ALERT_ROWS,
     durable: false,
   }
 }

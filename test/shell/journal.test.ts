@@ -6,6 +6,7 @@ import { join, resolve } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
 import Database from 'better-sqlite3'
 import type { Child } from '../../supervisor/core/state.ts'
+import { NO_ALERT_ROWS } from '../../supervisor/shell/alert-tables.ts'
 import type { Writes } from '../../supervisor/shell/backlog.ts'
 import type { EventQuery } from '../../supervisor/shell/history.ts'
 import { type Journal, openJournal } from '../../supervisor/shell/journal.ts'
@@ -71,6 +72,7 @@ const writes = (over: Partial<Writes>): Writes => ({
   records: [],
   wanted: null,
   breakers: {},
+  alerting: NO_ALERT_ROWS,
   durable: false,
   ...over,
 })

@@ -1,0 +1,217 @@
+/**
+ * The deliveries of one channel: one after the other, each on record before and after it. What fails by the
+ * network is tried again with backoff, what must be mended by somebody every five minutes; a message that was
+ * tried long enough is dead, and counted.
+ */
+import type { AlertRows, ChannelName, Message } from './alert-tables.ts'
+import { backoffMs, type Channel, type Outcome } from './channel.ts'
+import type { OutboxOptions, Tested } from './outbox.ts'
+import { isGivenUp, nextDue, nextMessage } from './outbox-queue.ts'
+
+/** What must be mended is tried again after this; channels test themselves as often. */
+const FAULT_MS = 300_000
+const SELF_TEST_MS = 300_000
+/** A self test ends after this at the latest. */
+const CHECK_MS = 10_000
+/** No timer of Node is longer. */
+const TIMER_MAX_MS = 3_600_000
+
+type LineOptions = Pick<OutboxOptions, 'clock' | 'numbers' | 'trouble' | 'random' | 'redact' | 'pace'> & {
+  readonly channel: Channel
+  readonly waiting: (channel: ChannelName) => readonly Message[]
+  readonly first: (channel: ChannelName, thread: string) => string | null
+  readonly commit: (rows: Partial<AlertRows>) => void
+  readonly standby: (key: string, isTold: boolean) => void
+}
+
+export type Line = {
+  readonly channel: Channel
+  /** Something may be due. */
+  wake(): void
+  /** Waiting for another try ends; what the other side asked for is kept. */
+  flush(): void
+  /** What becomes of one message at its next try. */
+  outcome(id: number, limitMs: number): Promise<Tested>
+  isUp(): boolean | null
+  problem(): string | null
+  close(): void
+}
+
+/** Opens one channel's deliveries; the first self test runs at once. */
+export function openLine(options: LineOptions): Line {
+  const { channel, clock, numbers, commit, waiting, random, pace = 1 } = options
+  const stop = new AbortController()
+  const asked = new Map<number, (outcome: Outcome) => void>()
+  let isBusy = false
+  let timer: NodeJS.Timeout | null = null
+  /** In performance.now(): not before this by our own choice, and by the other side's. */
+  let retryAt = 0
+  let patienceAt = 0
+  let gapAt = 0
+  let failures = 0
+  let failedThread: string | null = null
+  let isUp: boolean | null = null
+  let problem: string | null = null
+
+  function show(text: string | null): void {
+    const clean = text === null ? null : options.redact(`${channel.trouble}: ${text}`)
+    if (clean === problem) return
+    problem = clean
+    options.trouble(channel.name, clean)
+  }
+  function up(isWell: boolean): void {
+    isUp = isWell
+    numbers.channelUp(channel.name, isWell)
+  }
+  const openAt = () => Math.max(retryAt, patienceAt, gapAt)
+
+  function schedule(): void {
+    if (timer) clearTimeout(timer)
+    timer = null
+    const due = nextDue(waiting(channel.name))
+    if (due === null || stop.signal.aborted) return
+    const waitMs = Math.max(due - clock.wall(), openAt() - performance.now(), 1)
+    timer = setTimeout(wake, Math.min(waitMs, TIMER_MAX_MS))
+    timer.unref()
+  }
+  function wake(): void {
+    if (!isBusy && !stop.signal.aborted) void work()
+  }
+  async function work(): Promise<void> {
+    isBusy = true
+    try {
+      while (!stop.signal.aborted && openAt() <= performance.now()) {
+        const next = nextMessage(waiting(channel.name), clock.wall(), failedThread)
+        if (next === null) break
+        await deliver(next)
+      }
+    } finally {
+      isBusy = false
+      schedule()
+    }
+  }
+  async function deliver(message: Message): Promise<void> {
+    const sending: Message = { ...message, state: 'sending' }
+    commit({ messages: [sending] })
+    gapAt = performance.now() + channel.gapMs
+    const outcome = await attempt((signal) =>
+      channel.deliver(sending, options.first(channel.name, message.thread), signal),
+    )
+    // A supervisor that ends says nothing: the next one sends it again.
+    if (stop.signal.aborted) return
+    settle(sending, outcome)
+    asked.get(message.id)?.(outcome)
+    asked.delete(message.id)
+  }
+  async function attempt(work: (signal: AbortSignal) => Promise<Outcome>): Promise<Outcome> {
+    try {
+      return await work(stop.signal)
+    } catch (error) {
+      return { kind: 'rejected', text: (error as Error).message }
+    }
+  }
+
+  function settle(message: Message, outcome: Outcome): void {
+    const wall = clock.wall()
+    switch (outcome.kind) {
+      case 'sent': {
+        const { remote } = outcome
+        const { channel: name, thread } = message
+        const isFirst = remote !== null && (message.op !== 'reply' || options.first(name, thread) === null)
+        const threads = isFirst ? [{ channel: name, thread, remote, wall }] : []
+        commit({ messages: [{ ...message, state: 'sent', sent: wall, remote, error: outcome.bug }], threads })
+        numbers.sent(name, wall - message.created)
+        failures = 0
+        failedThread = null
+        retryAt = 0
+        up(true)
+        show(null)
+        options.standby(message.key, true)
+        return
+      }
+      case 'wait':
+        patienceAt = performance.now() + outcome.ms
+        commit({ messages: [{ ...message, state: 'pending', notBefore: wall + outcome.ms }] })
+        return
+      case 'rejected':
+        numbers.failed(channel.name, 'rejected')
+        commit({ messages: [failed(message, 'dead', outcome.text)] })
+        options.standby(message.key, false)
+        show(outcome.text)
+        return
+      default:
+        numbers.failed(channel.name, outcome.reason)
+        failures++
+        failedThread = message.thread
+        retryAt =
+          performance.now() + (outcome.kind === 'fault' ? FAULT_MS : backoffMs(failures, random())) * pace
+        commit({
+          messages: [failed(message, isGivenUp(message, clock.awake()) ? 'dead' : 'pending', outcome.text)],
+        })
+        if (outcome.kind === 'fault') {
+          up(false)
+          for (const { key } of waiting(channel.name)) options.standby(key, false)
+        }
+        show(outcome.text)
+    }
+  }
+  const failed = (message: Message, state: 'dead' | 'pending', text: string): Message => ({
+    ...message,
+    state,
+    attempts: message.attempts + 1,
+    error: options.redact(text),
+  })
+
+  async function selfTest(): Promise<void> {
+    const limit = AbortSignal.any([stop.signal, AbortSignal.timeout(CHECK_MS)])
+    const outcome = await attempt(() => channel.check(limit))
+    if (stop.signal.aborted || outcome.kind === 'wait') return
+    up(outcome.kind === 'sent')
+    if (outcome.kind !== 'sent') return show(outcome.text)
+    if (failures === 0) show(null)
+    flush()
+  }
+  function flush(): void {
+    retryAt = 0
+    wake()
+  }
+  const tester = setInterval(() => void selfTest(), SELF_TEST_MS * pace)
+  tester.unref()
+  void selfTest()
+
+  return {
+    channel,
+    wake,
+    flush,
+    outcome(id, limitMs) {
+      const begun = performance.now()
+      return new Promise((resolve) => {
+        const tell = (outcome: Outcome | null) => {
+          clearTimeout(late)
+          const ms = performance.now() - begun
+          resolve({ channel: channel.name, isSent: outcome?.kind === 'sent', text: said(outcome), ms })
+        }
+        const late = setTimeout(() => {
+          asked.delete(id)
+          tell(null)
+        }, limitMs)
+        asked.set(id, tell)
+      })
+    },
+    isUp: () => isUp,
+    problem: () => problem,
+    close() {
+      stop.abort()
+      clearInterval(tester)
+      if (timer) clearTimeout(timer)
+    },
+  }
+}
+
+function said(outcome: Outcome | null): string {
+  if (outcome === null) return 'nothing came back in time'
+  if (outcome.kind === 'sent') return outcome.bug ?? ''
+  return outcome.kind === 'wait'
+    ? `the other side asks to wait ${Math.ceil(outcome.ms / 1000)} s`
+    : outcome.text
+}
