@@ -1,0 +1,188 @@
+/**
+ * The one entry of the alert core: a state and a fact make a new state and a list of intentions. Findings open, change
+ * and close incidents; each alert is told or has a named reason why it is not; what is to be said becomes notices.
+ *
+ *   pending    in the rules, before `for` has passed
+ *   firing     something fires; critical is told at once, a warning after 10 s, info in the message of the hour
+ *   resolving  nothing fires any more; firing again is the same incident
+ *   resolved   for 120 s nothing fired; the same subject within 15 min opens it again
+ */
+
+import { type AlertScope, nameOf, put, stand, tell } from './alert-scope.ts'
+import { followBundles, forgetOld, membersOf, tellNew } from './bundles.ts'
+import { collectInfo, tellActivity, tellDigest } from './digest.ts'
+import { countChange, settleFlaps } from './flapping.ts'
+import {
+  type Alerting,
+  EMPTY_STANDING,
+  type Incident,
+  type IncidentEffect,
+  type Mute,
+  type Standing,
+} from './incident.ts'
+import type { IncidentEvent } from './incident-event.ts'
+import { activeLines, applyFindings, silenceLines } from './incident-lines.ts'
+import { addMute, endMutes, removeMutes } from './mute.ts'
+import { beginStartup, beginWake, changeMaintenance, changeNetwork, endWindows } from './suppression.ts'
+import { acknowledge, close, follow, isStanding, voiceOf } from './telling.ts'
+
+/** What was kept of an earlier supervisor. */
+export type AlertingLeft = {
+  readonly incidents: readonly Incident[]
+  readonly mutes: readonly Mute[]
+  readonly standing: Standing | null
+}
+
+/** The state as it was left; the `started` event follows. */
+export function restoreAlerting(left: AlertingLeft, zone: string): Alerting {
+  return {
+    incidents: new Map(left.incidents.map((incident) => [incident.id, incident])),
+    mutes: new Map(left.mutes.map((mute) => [mute.id, mute])),
+    standing: { ...EMPTY_STANDING, ...left.standing },
+    services: new Map(),
+    zone,
+  }
+}
+
+/** Takes one fact. The state is consumed: `state` itself is changed. */
+export function stepIncidents(state: Alerting, event: IncidentEvent): IncidentEffect[] {
+  const scope: AlertScope = { at: event.at, wall: event.wall, state, effects: [], touched: new Set() }
+  const { standing } = state
+  const before = new Map(state.incidents)
+  apply(scope, event)
+  if (event.kind !== 'delivered') settle(scope, before, event.kind === 'evaluated')
+  for (const id of scope.touched) {
+    const incident = state.incidents.get(id)
+    if (incident) scope.effects.push({ kind: 'save-incident', incident })
+  }
+  if (event.kind === 'evaluated') forgetOld(scope)
+  if (state.standing !== standing) scope.effects.push({ kind: 'save-standing', standing: state.standing })
+  return scope.effects
+}
+
+function apply(scope: AlertScope, event: IncidentEvent): void {
+  const { state } = scope
+  switch (event.kind) {
+    case 'started':
+      return beginStartup(scope)
+    case 'evaluated':
+      return applyFindings(scope, event.findings)
+    case 'services-changed':
+      state.services = new Map(event.services.map((service) => [service.name, service]))
+      state.zone = event.zone
+      return
+    case 'went-down':
+      return countChange(scope, event.service, false)
+    case 'came-up':
+      return countChange(scope, event.service, true)
+    case 'woke':
+      return beginWake(scope)
+    case 'network-changed':
+      return void changeNetwork(scope, event.isOnline)
+    case 'acknowledged':
+      for (const incident of named(scope, event.of)) acknowledge(scope, incident, event.by)
+      return
+    case 'muted':
+      return addMute(scope, event.matcher, event)
+    case 'unmuted':
+      return removeMutes(scope, event.of, event.by)
+    case 'maintenance-asked':
+      return changeMaintenance(scope, event.forMs, event.by)
+    case 'repair-begun':
+    case 'repair-ended':
+      return repair(scope, event)
+    case 'delivered':
+      return deliver(scope, event)
+  }
+}
+
+/** Open incidents by id, thread or name of their subject. */
+function named(scope: AlertScope, of: string): Incident[] {
+  const open = (incident: Incident) => incident.state !== 'resolved'
+  const byId = scope.state.incidents.get(of)
+  if (byId) return open(byId) ? [byId] : []
+  const members = membersOf(scope, of).filter(open)
+  if (members.length > 0) return members
+  const all = [...scope.state.incidents.values()].filter(open)
+  return all.filter(({ subject }) => subject.name === of || nameOf(subject) === of)
+}
+
+function repair(
+  scope: AlertScope,
+  event: Extract<IncidentEvent, { kind: 'repair-begun' | 'repair-ended' }>,
+): void {
+  const { kind, name } = event.subject
+  const incident = [...scope.state.incidents.values()].find(
+    ({ subject, state }) => subject.kind === kind && subject.name === name && state !== 'resolved',
+  )
+  if (!incident) return
+  const old = incident.repair
+  const { runbook } = event
+  if (event.kind === 'repair-begun') {
+    const begun = {
+      runbook,
+      untilAt: scope.at + event.verifyMs,
+      runs: (old?.runs ?? 0) + 1,
+      state: 'running' as const,
+    }
+    const text = `the runbook ${runbook} repairs it`
+    put(scope, tell(scope, { ...incident, repair: begun, isDirty: true }, 'repair', text))
+    return
+  }
+  const state = event.isHealed ? ('succeeded' as const) : ('failed' as const)
+  const ended = { untilAt: scope.at, runs: 1, ...old, runbook, state }
+  put(scope, tell(scope, { ...incident, repair: ended, isDirty: true }, 'repair', event.text))
+}
+
+function deliver(scope: AlertScope, event: Extract<IncidentEvent, { kind: 'delivered' }>): void {
+  const { channels } = scope.state.standing
+  const { channel, thread, error } = event
+  const old = channels[channel] ?? { okWall: null, error: null }
+  const news = { okWall: error === null ? scope.wall : old.okWall, error }
+  stand(scope, { channels: { ...channels, [channel]: news } })
+  const incident = scope.state.incidents.get(thread)
+  if (!incident) return
+  const text = error === null ? `delivered by ${channel}` : `not delivered by ${channel}: ${error}`
+  if (incident.timeline.at(-1)?.text !== text) put(scope, tell(scope, incident, 'delivery', text))
+}
+
+/** What follows from the time and from everything that is known. */
+function settle(scope: AlertScope, before: ReadonlyMap<string, Incident>, isEvaluated: boolean): void {
+  const { state } = scope
+  endWindows(scope)
+  endMutes(scope)
+  recallUnmuted(scope)
+  settleFlaps(scope)
+  silenceLines(scope)
+  for (const { id } of [...state.incidents.values()]) {
+    const incident = state.incidents.get(id)!
+    if (incident.state === 'resolved' && before.get(id)?.state !== 'resolved') close(scope, incident)
+  }
+  const isNew = (one: Incident) => one.told === null && one.state === 'firing' && isVoiced(one)
+  tellNew(scope, [...state.incidents.values()].filter(isNew))
+  for (const { id } of [...state.incidents.values()]) {
+    const incident = state.incidents.get(id)!
+    if (isStanding(incident) && incident.thread === incident.id) follow(scope, incident)
+  }
+  followBundles(scope)
+  collectInfo(scope, before)
+  if (!isEvaluated) return
+  tellActivity(scope)
+  tellDigest(scope)
+}
+
+const isVoiced = (incident: Incident): boolean => {
+  const voice = voiceOf(incident)
+  return voice !== null && voice !== 'info'
+}
+
+/** What was told before a mute held it is told again once the mute has ended. */
+function recallUnmuted(scope: AlertScope): void {
+  const { incidents, mutes } = scope.state
+  for (const incident of [...incidents.values()]) {
+    const { mutedAs, told, state } = incident
+    if (mutedAs === null || mutes.has(mutedAs.mute) || state === 'resolved') continue
+    const wasHeld = activeLines(incident).some(({ silence }) => silence?.by === mutedAs.mute)
+    put(scope, { ...incident, mutedAs: null, isDue: incident.isDue || (told !== null && wasHeld) })
+  }
+}
