@@ -94,7 +94,7 @@ const MAY: Record<Layer, { readonly now: readonly string[]; readonly late: reado
 /** Packages that one layer or file alone may import. */
 const PACKAGES: Record<string, RegExp> = {
   execa: /^supervisor\/(cli|links)\//,
-  'better-sqlite3': /^supervisor\/shell\/(journal|lock)\.ts$/,
+  'better-sqlite3': /^supervisor\/shell\/(journal|lock|report)\.ts$/,
   fastify: /^supervisor\/shell\/api\.ts$/,
   pino: /^supervisor\/shell\/logger\.ts$/,
   'prom-client': /^supervisor\/shell\/metrics\.ts$/,

@@ -24,6 +24,10 @@ export const commands: Register = {
   install: { summary: 'have systemd or launchd start the mesh at login', load: () => import('./install.ts') },
   uninstall: { summary: 'take that back; services go on', load: () => import('./uninstall.ts') },
   upgrade: { summary: 'run the supervisor from another version', load: () => import('./upgrade.ts') },
+  report: {
+    summary: 'say how the mesh was: availability, faults, alerts',
+    load: () => import('./report.ts'),
+  },
   doctor: {
     summary: 'say what will not survive a reboot, and what else is wrong',
     load: () => import('./doctor.ts'),

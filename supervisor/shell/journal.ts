@@ -37,6 +37,8 @@ import {
   writeIntent,
   writer,
 } from './journal-tables.ts'
+import type { ObservedRow } from './observed.ts'
+import { addObserved, OBSERVED_SCHEMA, pruneObserved } from './observed-table.ts'
 import { openSpool } from './spool.ts'
 import type { Intent } from './standstill.ts'
 
@@ -64,6 +66,8 @@ export type Journal = {
   keepIntent(service: string, intent: Intent | null): boolean
   /** The intents of an earlier supervisor that were not over, by service. */
   intents(): [service: string, intent: Intent][]
+  /** Adds to the account of observed time; false if that cannot be now. */
+  observe(rows: readonly ObservedRow[]): boolean
   /** Why the database cannot be written, null if it can. */
   problem(): string | null
   /**
@@ -145,6 +149,7 @@ export function openJournal(path: string, spoolPath: string, redact: (text: stri
       return problem === null && attempt(() => intent && writeIntent(database, service, intent))
     },
     intents: () => reading(path, () => readIntents(database)),
+    observe: (rows) => problem === null && attempt(() => addObserved(database, rows)),
     problem: () => problem,
     recheck() {
       if (problem !== null) attempt(nothing)
@@ -153,6 +158,7 @@ export function openJournal(path: string, spoolPath: string, redact: (text: stri
       attempt(() => {
         pruneTo(database, wall)
         pruneAlerts(database, wall)
+        pruneObserved(database, wall)
       })
       knownSpecs.clear()
     },
@@ -225,7 +231,7 @@ function openDatabase(path: string): Database.Database {
   database.pragma('journal_mode = WAL')
   database.pragma('synchronous = NORMAL')
   if (process.platform === 'darwin') database.pragma('fullfsync = ON')
-  database.exec(SCHEMA + ALERT_SCHEMA)
+  database.exec(SCHEMA + ALERT_SCHEMA + OBSERVED_SCHEMA)
   return database
 }
 

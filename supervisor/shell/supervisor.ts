@@ -27,6 +27,7 @@ import { logPathOf } from './log-file.ts'
 import { openLogKeeping } from './log-keeping.ts'
 import type { Logger } from './logger.ts'
 import type { Metrics } from './metrics.ts'
+import { openObserved } from './observed.ts'
 import { openOwnLimits } from './own-limits.ts'
 import { performer } from './perform.ts'
 import { openProbePrograms } from './probe-programs.ts'
@@ -76,6 +77,7 @@ export function createSupervisor(options: SupervisorOptions) {
   const clock = createClock(left.awakeMs, (gapMs) => {
     lastWakeWall = Date.now()
     measure((to) => to.jumped('stall'))
+    observed.slept(gapMs, lastWakeWall)
     post({ kind: 'host-woke', gapMs })
     prober.woke()
   })
@@ -189,6 +191,7 @@ export function createSupervisor(options: SupervisorOptions) {
     )
   const driver = createDriver({ mesh, clock, journal, perform, outgoing, turned })
   const limits = openOwnLimits()
+  const observed = openObserved({ mesh, awake: () => clock.awake(), write: journal.observe })
   let dueAt = performance.now() + TICK_MS
   const ticker = setInterval(() => {
     // A gap is the host's, and told as one.
@@ -202,6 +205,7 @@ export function createSupervisor(options: SupervisorOptions) {
     lastTickWall = Date.now()
     journal.recheck()
     tellJournal()
+    observed.tick(lastTickWall)
     if (journal.problem() === null) alerts.ticked()
   }, TICK_MS)
   const scanner = setInterval(() => {
@@ -261,6 +265,7 @@ export function createSupervisor(options: SupervisorOptions) {
     /** Lets go of everything without touching a service. */
     close(): void {
       driver.stop()
+      observed.flush()
       for (const timer of [ticker, scanner, collector, pruner]) clearInterval(timer)
       timers.close()
       prober.closeAll()

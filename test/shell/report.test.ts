@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, it, type TestContext } from 'node:test'
+import { report as reportSchema } from '../../schemas/report.ts'
+import { NO_ALERT_ROWS } from '../../supervisor/shell/alert-tables.ts'
+import { openJournal } from '../../supervisor/shell/journal.ts'
+import { readReport } from '../../supervisor/shell/report.ts'
+import { Stage } from '../core/stage.ts'
+import { makeSpec } from '../sim/mesh.ts'
+
+const HOUR_MS = 3_600_000
+const START = 500_000 * HOUR_MS
+
+function openPlace(t: TestContext) {
+  const folder = mkdtempSync('/tmp/pr-')
+  const path = join(folder, 'journal.db')
+  const journal = openJournal(path, join(folder, 'spool'), (text) => text)
+  t.after(() => {
+    journal.close()
+    rmSync(folder, { recursive: true })
+  })
+  return { path, folder, journal }
+}
+
+describe('the report from the journal', () => {
+  it('is a contract: account, faults and time without a supervisor', (t) => {
+    const { path, folder, journal } = openPlace(t)
+    const stage = new Stage([makeSpec('kb')])
+    const tell = (id: number, seconds: number, event: string, data: object = {}) =>
+      journal.save([
+        {
+          ...{ at: seconds * 1000, wall: START + seconds * 1000, gone: [], wanted: null, breakers: {} },
+          ...{ rows: [stage.child('kb')], alerting: NO_ALERT_ROWS, durable: false },
+          records: [
+            {
+              ...{ kind: 'record', id, subject: 'kb', generation: 1, event, text: event, cause: null },
+              data: data as Record<string, unknown>,
+            },
+          ],
+        },
+      ])
+    tell(1, 0, 'ready')
+    tell(2, 100, 'exited', { asked: false, class: 'failure' })
+    tell(3, 101, 'ready')
+    tell(4, 500, 'failed')
+    const row = (hour: number, subject: string, good: number, bad: number, excluded: number) => ({
+      ...{ hour, subject, good, bad, excluded },
+    })
+    assert.ok(journal.observe([row(500_000, 'paios', 1800, 0, 600), row(500_000, 'kb', 1782, 18, 0)]))
+    assert.ok(journal.observe([row(500_000, 'kb', 18, 0, 0), row(500_000, 'gone', 5, 5, 0)]))
+    const span = { fromMs: START - 10 * HOUR_MS, toMs: START + HOUR_MS }
+    const report = readReport(path, folder, span)
+    assert.deepEqual(reportSchema.parse(report), report)
+    assert.equal(report.from, new Date(START).toISOString())
+    assert.deepEqual([report.watched, report.asleep, report.notWatched], [1800, 600, 1200])
+    assert.deepEqual(report.services, [
+      {
+        ...{ name: 'kb', availability: 0.990_099_009_900_990_1, good: 1800, bad: 18, excluded: 0 },
+        ...{ faults: 2, healedByItself: 1, healedByHand: 0, toHeal: { median: 1, worst: 1 } },
+        lastCause: 'failed',
+      },
+    ])
+  })
+
+  it('counts what was told, and how long it took to arrive', (t) => {
+    const { path, folder, journal } = openPlace(t)
+    const message = (id: number, state: 'sent' | 'pending' | 'dead', tookMs: number | null) => ({
+      ...{ id, channel: 'telegram' as const, key: `k${id}`, thread: 'i1', kind: 'opened' as const },
+      ...{ op: 'send' as const, severity: 'critical' as const, body: '{}', state, attempts: 0, notBefore: 0 },
+      ...{
+        created: START,
+        awakeMs: 0,
+        sent: tookMs === null ? null : START + tookMs,
+        remote: null,
+        error: null,
+      },
+    })
+    journal.save([
+      {
+        ...{ at: 0, wall: START, rows: [], gone: [], records: [], wanted: null, breakers: {}, durable: true },
+        alerting: {
+          ...NO_ALERT_ROWS,
+          incidents: [{ id: 'i1', closedWall: null, row: {} }],
+          messages: [
+            message(1, 'sent', 400),
+            message(2, 'sent', 9_000),
+            message(3, 'pending', null),
+            message(4, 'dead', null),
+          ],
+        },
+      },
+    ])
+    const { alerts, incidents } = readReport(path, folder, { fromMs: START, toMs: START + HOUR_MS })
+    assert.deepEqual(alerts, {
+      ...{ sent: 2, waiting: 1, givenUp: 1 },
+      delivery: { median: 0.4, p95: 9, slowest: 9 },
+    })
+    assert.deepEqual(incidents, { opened: 1, open: 1 })
+  })
+
+  it('of a home in which nothing ever ran says so', () => {
+    assert.throws(
+      () => readReport('/nonexistent/journal.db', '/nonexistent', { fromMs: 0, toMs: 1 }),
+      /nothing ever ran in \/nonexistent: paios up/,
+    )
+  })
+})
