@@ -3,9 +3,10 @@
  * built from the register of presets: each option is the preset's own settings beside the common fields.
  */
 import { z } from 'zod'
+import { alerts } from './alerts.ts'
 import { defaultLogs } from './logs.ts'
 import type { PresetContext } from './preset.ts'
-import { argv, commonFields, intensity, need, type ServiceSpecInput, serviceName } from './service.ts'
+import { commonFields, intensity, need, type ServiceSpecInput, serviceName } from './service.ts'
 import { duration } from './units.ts'
 
 /** The preset of a service that names none. */
@@ -50,9 +51,6 @@ const metrics = z.strictObject({
   port: z.int().min(1).max(65_535).default(DEFAULT_METRICS_PORT),
   enabled: z.boolean().default(true),
 })
-
-/** Whom to tell: a command that reads one JSON object from its stdin for each alert. */
-const alerts = z.strictObject({ command: argv })
 
 /** A URL that is asked again and again while all is well; `${file:PATH}` and `${env:NAME}` are read each time. */
 const deadman = z.strictObject({

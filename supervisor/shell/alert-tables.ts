@@ -221,6 +221,11 @@ export function knowsMessage(database: Database.Database, channel: ChannelName, 
   )
 }
 
+/** One message by its number, undefined if there is none. */
+export function readMessage(database: Database.Database, id: number): Message | undefined {
+  return database.prepare(`SELECT ${COLUMNS} FROM outbox WHERE id = ?`).get(id) as Message | undefined
+}
+
 /** What was told of a thread, or is to be, oldest first. */
 export function readThread(database: Database.Database, thread: string): Message[] {
   return database

@@ -9,7 +9,9 @@ import type { Severity } from '../core/alert.ts'
 import type { Effect } from '../core/effect.ts'
 import type { AlertRows } from './alert-tables.ts'
 import type { OutboxNumbers } from './channel.ts'
-import { type AlertBody, commandChannel } from './command-channel.ts'
+import { channelsOf } from './channels.ts'
+import { type Listening, openListening } from './chat.ts'
+import type { AlertBody } from './command-channel.ts'
 import type { Journal } from './journal.ts'
 import { type Outbox, openOutbox } from './outbox.ts'
 import type { ProbePrograms } from './probe-programs.ts'
@@ -25,6 +27,8 @@ export type AlertsOptions = {
   readonly clock: { awake(): number; wall(): number }
   readonly nextEventId: () => number
   readonly numbers: OutboxNumbers
+  /** Where the key of the chat's buttons is kept. */
+  readonly buttonKeyPath: string
   /** A journal event about the supervisor. */
   readonly note: (event: string, text: string) => void
   /** Milliseconds before the second try of a command; doubled before the third. */
@@ -39,6 +43,9 @@ export type AlertEffect = Extract<Effect, { kind: 'alert' }>
 
 export type Alerts = {
   readonly outbox: Outbox
+  readonly listening: Pick<Listening, 'connect' | 'lastSuccess'>
+  /** The host woke or is online again: what waits for another try is tried now. */
+  flush(): void
   /** What the document in force wants. */
   apply(wanted: Wanted): void
   /** What is to be told of services, as rows for the commit of the step that says so. */
@@ -68,8 +75,20 @@ export function openAlerts(options: AlertsOptions): Alerts {
     random: Math.random,
   })
 
+  const listening = openListening({
+    ...options,
+    outbox,
+    wall: options.clock.wall,
+    trouble: (text) => troubles.set('alert', 'chat', text),
+  })
+
   return {
     outbox,
+    listening,
+    flush() {
+      outbox.flush()
+      listening.flush()
+    },
     apply(fresh) {
       wanted = fresh
       if (!fresh.deadman) troubles.set('deadman', 'deadman', null)
@@ -78,8 +97,8 @@ export function openAlerts(options: AlertsOptions): Alerts {
       if (key === inForce) return
       inForce = key
       troubles.clear('alert')
-      const { command } = fresh.alerts ?? {}
-      outbox.use(command === undefined ? [] : [commandChannel(command, options)])
+      outbox.use(channelsOf(fresh.alerts, { ...options, keep: outbox.keep }))
+      listening.apply(fresh.alerts?.telegram ?? null)
     },
     outgoing: (told) =>
       outbox.outgoing(
@@ -106,6 +125,7 @@ export function openAlerts(options: AlertsOptions): Alerts {
     problems: () => troubles.all(),
     close() {
       stop.abort()
+      listening.close()
       outbox.close()
     },
   }

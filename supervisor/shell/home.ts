@@ -26,6 +26,8 @@ export type Home = {
   readonly snapshots: string
   /** What was learnt of services, one file each. */
   readonly known: string
+  /** The key of the buttons in the chat. */
+  readonly buttons: string
   /** The files that services touch to tell that they work. */
   readonly beats: string
 }
@@ -47,6 +49,7 @@ export function homeAt(root = process.env['PAIOS_HOME'] ?? join(homedir(), '.pai
     cache: join(root, 'cache'),
     snapshots: join(root, 'snapshots'),
     known: join(root, 'state', 'known'),
+    buttons: join(root, 'secrets', 'telegram-buttons'),
     beats: join(root, 'run', 'beats'),
   }
 }

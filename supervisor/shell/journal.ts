@@ -20,6 +20,7 @@ import {
   pruneAlerts,
   readAlertsLeft,
   readIncidents,
+  readMessage,
   readThread,
   readToldSince,
 } from './alert-tables.ts'
@@ -84,6 +85,7 @@ export type AlertRecord = {
   knows(channel: ChannelName, key: string): boolean
   /** The newest incidents, the open ones first. */
   incidents(limit: number): IncidentRow[]
+  message(id: number): Message | null
   /** What was told of a thread, oldest first. */
   thread(thread: string): Message[]
   /** Everything that was enqueued since then, oldest first. */
@@ -197,6 +199,11 @@ function alertRecord(database: Database.Database, unwritten: () => AlertRows[]):
       const fresh = unwritten().flatMap((rows) => rows.incidents)
       return [...new Map([...stored, ...fresh].map((one) => [one.id, one])).values()]
     },
+    message: (id) =>
+      messages(
+        read([], () => [readMessage(database, id) ?? []].flat()),
+        (one) => one.id === id,
+      )[0] ?? null,
     thread: (thread) =>
       messages(
         read([], () => readThread(database, thread)),

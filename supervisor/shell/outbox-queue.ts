@@ -68,12 +68,15 @@ export function takenUp(message: Message): Message {
   return message.state === 'sending' ? { ...message, state: 'pending' } : message
 }
 
-/** A command hears of services by its own objects, and a standby channel only of what must be acted upon. */
-export function isFor({ name, isStandby }: Channel, { service, kind, severity }: Notice): boolean {
+/**
+ * Whether a channel tells a notice. A command hears of services by its own objects, a standby channel only of what
+ * must be acted upon, and ntfy, where every message is a new one, neither of edits nor of an end twice.
+ */
+export function isFor({ name, isStandby }: Channel, { service, kind, severity, op }: Notice): boolean {
   if (kind === 'test') return true
   if (isStandby) return severity === 'critical' && ['opened', 'worsened', 'repeated', 'storm'].includes(kind)
-  if (name !== 'command') return true
-  return service === null && ['opened', 'worsened', 'closed'].includes(kind)
+  if (name === 'command') return service === null && ['opened', 'worsened', 'closed'].includes(kind)
+  return name !== 'ntfy' || (kind === 'closed' ? op !== 'reply' : op !== 'edit')
 }
 
 /** A notice without secrets. */

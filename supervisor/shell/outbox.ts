@@ -66,6 +66,8 @@ export type Outbox = {
   restore(): Restored
   /** The newest incidents, the open ones first. */
   incidents(limit: number): readonly IncidentRow[]
+  /** One message by its number, null if it is not known any more. */
+  message(id: number): Message | null
   /** What was told of a thread and what became of it, oldest first. */
   told(thread: string): readonly Message[]
   toldSince(wall: number): readonly Message[]
@@ -216,6 +218,7 @@ export function openOutbox(options: OutboxOptions): Outbox {
     },
     restore: () => ({ incidents: left.incidents, mutes: left.mutes, kept: left.kept }),
     incidents: (limit) => journal.alerts.incidents(limit),
+    message: (id) => journal.alerts.message(id),
     told: (thread) => journal.alerts.thread(thread),
     toldSince: (wall) => journal.alerts.toldSince(wall),
     use(channels) {

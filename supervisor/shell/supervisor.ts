@@ -80,6 +80,7 @@ export function createSupervisor(options: SupervisorOptions) {
     observed.slept(gapMs, lastWakeWall)
     post({ kind: 'host-woke', gapMs })
     prober.woke()
+    alerts.flush()
   })
   const timers = createTimers(clock, (service, timer, token) =>
     tell(service, { kind: 'timer-fired', timer, token }),
@@ -98,6 +99,7 @@ export function createSupervisor(options: SupervisorOptions) {
     ...{ programs, secrets, journal, clock, note },
     nextEventId: () => mesh.nextEventId++,
     numbers: SILENT_NUMBERS,
+    buttonKeyPath: home.buttons,
   })
   const known = openKnown(home.known)
   const prober = openProber({

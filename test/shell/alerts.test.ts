@@ -37,6 +37,7 @@ function open(t: TestContext) {
     secrets: openSecrets(join(folder, 'env')),
     note: (event, text) => notes.push(`${event}: ${text}`),
     nextEventId: () => nextEventId++,
+    buttonKeyPath: join(folder, 'buttons'),
   })
   /** What a step of the core does that finds a service down. */
   const tell = (body: typeof ALERT) => {
