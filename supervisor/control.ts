@@ -16,6 +16,8 @@ type Serving = {
   readonly journal: Journal
   readonly supervisor: Supervisor
   readonly finished: Promise<number>
+  /** What the supervisor has lost of what it is found by, in words. */
+  readonly lost: () => string[]
 }
 
 /** What changes under the API. `startedWall`: Unix milliseconds. */
@@ -47,6 +49,7 @@ export function createControl(serving: Serving, state: ApiState, metrics: Contro
       journal.problem(),
       ...supervisor.alerts.problems(),
       ...supervisor.limits.problems(),
+      ...serving.lost(),
     ].filter((warning) => warning !== null),
     services: supervisor.services(),
   })

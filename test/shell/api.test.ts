@@ -60,9 +60,9 @@ function controlOf(events: JournalEvent[], more: Partial<Control> = {}): Control
 async function serve(t: TestContext, control: Control): Promise<string> {
   const folder = mkdtempSync('/tmp/pa-')
   const socket = join(folder, 's')
-  const end = await serveControl(socket, control)
-  t.after(async () => {
-    await end()
+  const served = await serveControl(socket, control)
+  t.after(() => {
+    served.close()
     rmSync(folder, { recursive: true })
   })
   return socket
@@ -98,9 +98,9 @@ describe('the control socket', () => {
     const folder = mkdtempSync('/tmp/pa-')
     const socket = join(folder, 's')
     writeFileSync(socket, 'left over')
-    const end = await serveControl(socket, controlOf([]))
-    t.after(async () => {
-      await end()
+    const served = await serveControl(socket, controlOf([]))
+    t.after(() => {
+      served.close()
       rmSync(folder, { recursive: true })
     })
     const facts = statSync(socket)
