@@ -80,6 +80,10 @@ export const status = z.strictObject({
     path: z.string(),
     applied: z.string().nullable(),
     problem: z.string().nullable(),
+    /** When the file got what is not applied, null if it is what runs. */
+    changed: instant.nullable(),
+    /** What is wrong with that edit, such as `2 errors (line 14, 31)`; null if no error was found, or none yet. */
+    errors: z.string().nullable(),
   }),
   warnings: z.array(z.string()),
   services: z.array(serviceStatus),

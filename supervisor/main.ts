@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import type { Status } from '../schemas/status.ts'
 import { createControl, declaredFact, keeperState } from './control.ts'
 import { type Declared, loadDeclared } from './declared.ts'
+import { checkByProgram, type DocumentWatch, openDocumentWatch } from './document-watch.ts'
 import { PaiosError } from './errors.ts'
 import { type ControlSocket, isServed } from './shell/control-socket.ts'
 import { ensureHome, type Home, homeAt } from './shell/home.ts'
@@ -87,14 +88,21 @@ async function supervise({ foreground, stopOnTerm }: MainOptions): Promise<numbe
   const { startWatchdog } = await import('./shell/watchdog.ts')
   const watchdog = startWatchdog()
   const notifier = openNotifier()
+  const documents = openDocumentWatch({
+    home,
+    check: checkByProgram(home, supervisor.programs, process.argv[1] ?? ''),
+    note: supervisor.tellMesh,
+  })
+  documents.apply(declared)
   beat = () => {
     watchdog.beat()
     notifier.beat()
+    documents.look()
   }
   let presence: Presence | null = null
   const lost = () => presence?.problems() ?? []
   const socket = await serve({
-    ...{ home, journal, logger, supervisor, declared, wasUnclean, foreground, finished, lost },
+    ...{ home, journal, logger, supervisor, declared, wasUnclean, foreground, finished, lost, documents },
   })
   notifier.ready()
   // Node keeps what it compiled at its end only; the next supervisor may follow a kill.
@@ -107,6 +115,7 @@ async function supervise({ foreground, stopOnTerm }: MainOptions): Promise<numbe
   })
   const code = await finished
   presence.close()
+  documents.close()
   notifier.stopping()
   supervisor.close()
   // The answer to `down` is on its way out; the end of this process closes everything else.
@@ -150,11 +159,12 @@ type Serving = {
   finished: Promise<number>
   /** What the supervisor has lost of what it is found by, in words. */
   lost: () => string[]
+  documents: DocumentWatch
 }
 
 /** Loads what serves people: log, metrics, API. Resolves to the control socket. */
 async function serve(serving: Serving): Promise<ControlSocket> {
-  const { home, logger, supervisor, declared, wasUnclean, foreground, journal } = serving
+  const { home, logger, supervisor, declared, wasUnclean, foreground, journal, documents } = serving
   const startedWall = Date.now()
   const { openMetricsEndpoint, serveControl } = await import('./shell/api.ts')
   let loaded: Promise<{ contentType: string; text(): Promise<string> }> | null = null
@@ -164,7 +174,7 @@ async function serve(serving: Serving): Promise<ControlSocket> {
     return { contentType, text: await text() }
   }
   const endpoint = openMetricsEndpoint(metrics)
-  const control = createControl(serving, { declared, endpoint, startedWall }, metrics)
+  const control = createControl(serving, { documents, endpoint, startedWall }, metrics)
   const socket = await serveControl(home.socket, control)
   await logger.open(foreground)
   logger.info('supervisor started', { version: VERSION, pid: process.pid, unclean: wasUnclean })

@@ -15,11 +15,11 @@ const VERSION_LIMIT_MS = 15_000
 
 /** Checks the document and shows what it comes to on this machine. */
 export const command: Command = {
-  usage: 'check',
+  usage: 'check [--document]',
   about:
     'Checks paios.yaml and prints every problem with its line (exit 3). If it is valid, shows for each service what\n' +
     'its program resolves to, its ports, and which secrets are present; never their values. Changes nothing.',
-  flags: {},
+  flags: { document: { value: null, help: 'only the document, not what is on this machine' } },
   operands: { min: 0, max: 0 },
   examples: [
     ['paios check && paios up', 'apply an edited document only if it is valid'],
@@ -52,7 +52,8 @@ async function run(invocation: Invocation): Promise<number> {
     return 3
   }
   const mesh = await validMesh(path, result)
-  const services = await Promise.all(mesh.specs.map((spec) => checkService(spec, home)))
+  const specs = invocation.has('document') ? [] : mesh.specs
+  const services = await Promise.all(specs.map((spec) => checkService(spec, home)))
   if (json) out(`${JSON.stringify({ path, valid: true, problems: [], warnings: mesh.warnings, services })}\n`)
   else out(report(path, mesh, services, invocation))
   return 0
@@ -112,7 +113,7 @@ async function versionOf(program: string, path: string): Promise<string | null> 
 }
 
 function report(path: string, mesh: MeshConfig, services: readonly Checked[], layout: Invocation): string {
-  const count = services.length === 1 ? '1 service' : `${services.length} services`
+  const count = mesh.specs.length === 1 ? '1 service' : `${mesh.specs.length} services`
   const lines = [`${path} is valid: ${count}`]
   for (const { line, path: where, message } of mesh.warnings) {
     lines.push(paint(`! line ${line}: ${where}: ${message}`, 'yellow', layout))

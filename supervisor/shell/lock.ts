@@ -9,7 +9,7 @@ import { fileError, PaiosError } from '../errors.ts'
 import { fileIdentity } from './file-identity.ts'
 import type { Home } from './home.ts'
 
-/** So many looks in a row find the new file held by another before the home counts as lost: one may be on its way out. */
+/** After so many looks in a row that find the new file held the home is lost: one that is refused holds it, too. */
 const REFUSALS = 3
 
 export type Lock = {

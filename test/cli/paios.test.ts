@@ -67,7 +67,13 @@ function statusOf(home: string, ...services: ServiceStatus[]): Status {
     mesh: 'up',
     keeper: 'running',
     metrics: null,
-    document: { path: join(home, 'paios.yaml'), applied: null, problem: null },
+    document: {
+      path: join(home, 'paios.yaml'),
+      applied: null,
+      problem: null,
+      changed: null,
+      errors: null,
+    },
     warnings: [],
     services,
   }
@@ -311,6 +317,21 @@ describe('paios check and schema', () => {
     assert.match(stdout, /token\}: present/)
     assert.match(stdout, /PAIOS_TEST_UNSET\}: ! .*neither in/)
     assert.doesNotMatch(stdout, /hunter2/)
+  })
+
+  it('--document looks at nothing but the document', async (t) => {
+    const home = await makeHome(t)
+    await writeFile(join(home, 'paios.yaml'), 'version: 1\nservices: { b: { command: [no-such-program] } }\n')
+    const { code, stdout } = await paios(home, 'check', '--document')
+    assert.deepEqual([code, stdout], [0, `${join(home, 'paios.yaml')} is valid: 1 service\n`])
+    const answer = JSON.parse((await paios(home, 'check', '--document', '--json')).stdout) as object
+    assert.deepEqual(answer, {
+      path: join(home, 'paios.yaml'),
+      valid: true,
+      problems: [],
+      warnings: [],
+      services: [],
+    })
   })
 
   it('prints a JSON Schema that knows the presets', async (t) => {

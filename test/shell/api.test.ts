@@ -16,7 +16,13 @@ const status: Status = {
   mesh: 'up',
   keeper: 'none',
   metrics: null,
-  document: { path: '/home/me/.paios/paios.yaml', applied: null, problem: null },
+  document: {
+    path: '/home/me/.paios/paios.yaml',
+    applied: null,
+    problem: null,
+    changed: null,
+    errors: null,
+  },
   warnings: [],
   services: [],
 }
