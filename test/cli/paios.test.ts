@@ -305,7 +305,9 @@ describe('paios check and schema', () => {
     const home = await makeHome(t)
     const secret = join(home, 'token')
     await writeFile(secret, 'hunter2hunter2')
-    const env = `{ T: "\${file:${secret}}", U: "\${env:PAIOS_TEST_UNSET}" }`
+    const short = join(home, 'short')
+    await writeFile(short, 'no')
+    const env = `{ T: "\${file:${secret}}", S: "\${file:${short}}", U: "\${env:PAIOS_TEST_UNSET}" }`
     await writeFile(
       join(home, 'paios.yaml'),
       `version: 1\nservices:\n  a: { command: [sh, -c, "exit 0"], env: ${env} }\n  b: { command: [no-such-program] }\n`,
@@ -314,7 +316,11 @@ describe('paios check and schema', () => {
     assert.equal(code, 0)
     assert.match(stdout, /^a +process +\/.*\/sh/m)
     assert.match(stdout, /^b +process +! no-such-program is not installed/m)
-    assert.match(stdout, /token\}: present/)
+    assert.match(stdout, /token\}: present$/m)
+    assert.match(
+      stdout,
+      /short\}: present ! too short or too ordinary to be struck out .*: take a longer one$/m,
+    )
     assert.match(stdout, /PAIOS_TEST_UNSET\}: ! .*neither in/)
     assert.doesNotMatch(stdout, /hunter2/)
   })
