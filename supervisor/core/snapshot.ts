@@ -1,10 +1,10 @@
 /** State → what the CLI, the API and the metrics show: the operator's words for a child. */
 import type { ServiceState } from '../../schemas/states.ts'
 import type { ProbeStatus, ServiceStatus } from '../../schemas/status.ts'
-import { failures, livenessFailure, notes, probeName } from './health.ts'
+import { failures, type Health, livenessFailure, notes, probeName } from './health.ts'
 import { processOf } from './rest.ts'
 import { isUp } from './scope.ts'
-import type { Child, Health } from './state.ts'
+import type { Child } from './state.ts'
 
 /** One of the thirteen words. */
 export function labelOf(child: Child): ServiceState {
@@ -14,6 +14,7 @@ export function labelOf(child: Child): ServiceState {
       return 'stopped'
     case 'checking':
       return state.held?.kind ?? 'starting'
+    case 'queued':
     case 'spawning':
     case 'adopting':
       return 'starting'
@@ -164,6 +165,8 @@ function reasonOf(child: Child, children: ReadonlyMap<string, Child>, view: View
       return 'looking for its process'
     case 'checking':
       return state.held?.reason ?? null
+    case 'queued':
+      return 'many others are started before it'
     case 'spawning':
       return null
   }
