@@ -43,8 +43,13 @@ export const serviceStatus = z.strictObject({
   /** Set where an operator stopped it: when, and when it ends by itself (null = never). */
   stopped: z.strictObject({ at: instant, until: instant.nullable() }).nullable(),
   ready: z.boolean(),
-  /** True unless starting, stopping, in backoff, or waiting on a need that is not settled. */
+  /**
+   * True unless starting, stopping, in backoff, waiting on a need that is not settled, or in the first second of a
+   * life that nothing vouches for.
+   */
   settled: z.boolean(),
+  /** It failed, or ended with its siblings, and by its restart type does not come back. */
+  ended: z.boolean(),
   pid: z.int().nullable(),
   generation: z.int(),
   since: instant,

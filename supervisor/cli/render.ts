@@ -42,7 +42,7 @@ const DOWN: ReadonlySet<ServiceState> = new Set([
 
 /** True if the service is wanted and is down: what makes `paios status` exit 1. */
 export function isDown(service: ServiceStatus): boolean {
-  return service.desired === 'running' && DOWN.has(service.state)
+  return service.desired === 'running' && (service.ended || DOWN.has(service.state))
 }
 
 /** A span as one figure, rounded down to its largest unit: `0 s`, `12 s`, `2 m`, `3 h`, `6 d`. */

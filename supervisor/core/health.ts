@@ -78,6 +78,11 @@ export function observe(health: Health, probe: ProbeSpec, outcome: ProbeOutcome)
 const byRole = (spec: ServiceSpec, role: ProbeSpec['role']) =>
   spec.probes.filter((probe) => probe.role === role)
 
+/** True if a probe says when a new life is ready; without one it is as soon as its process is there. */
+export function hasGates(spec: ServiceSpec): boolean {
+  return spec.probes.some(({ role }) => role === 'startup' || role === 'readiness')
+}
+
 /** True once every startup probe has passed (also if there is none). */
 export function hasStarted(spec: ServiceSpec, health: Health): boolean {
   return byRole(spec, 'startup').every((probe) => health[probeName(probe)]?.verdict === 'pass')

@@ -5,6 +5,7 @@ import {
   failures,
   forgetLiveness,
   type Health,
+  hasGates,
   hasStarted,
   isProgressing,
   isReady,
@@ -197,8 +198,7 @@ export function takeProcess(
 
 /** Opens the probes of a process that is not ready yet, and starts its budget. */
 export function openStartup(child: Child, scope: Scope, process: Process): Child {
-  const hasGate = child.spec.probes.some((probe) => probe.role === 'startup' || probe.role === 'readiness')
-  if (!hasGate) return becomeReady(child, scope, {})
+  if (!hasGates(child.spec)) return becomeReady(child, scope, {})
   const startup = child.spec.probes.some((probe) => probe.role === 'startup')
   scope.effects.push({
     kind: 'open-probes',
@@ -243,7 +243,7 @@ function becomeReady(child: Child, scope: Scope, health: Health): Child {
   const judged = forgetLiveness(child.spec, health)
   const running = enter(child, scope, { kind: 'running', process, cause, health: judged, readyAt: scope.at })
   const told = record(running, scope, 'ready', 'ready', { afterMs: Math.round(scope.at - process.startedAt) })
-  if (!hasGates(child)) {
+  if (!hasGates(child.spec)) {
     scope.effects.push({
       kind: 'open-probes',
       service: child.name,
@@ -253,9 +253,6 @@ function becomeReady(child: Child, scope: Scope, health: Health): Child {
   }
   return arm(told, scope, 'stable', scope.at + child.spec.stableAfter)
 }
-
-const hasGates = (child: Child) =>
-  child.spec.probes.some((probe) => probe.role === 'startup' || probe.role === 'readiness')
 
 /** The start budget is used up: a failed start, unless the program says that it still is starting. */
 export function endBudget(child: Child, scope: Scope): Child {

@@ -41,6 +41,7 @@ const kb: ServiceStatus = {
   stopped: null,
   ready: true,
   settled: true,
+  ended: false,
   pid: 4411,
   generation: 3,
   since: '2026-11-20T12:00:00Z',

@@ -30,6 +30,7 @@ function service(fields: Partial<ServiceStatus>): ServiceStatus {
     stopped: null,
     ready: true,
     settled: true,
+    ended: false,
     pid: 4411,
     generation: 3,
     since: minutesAgo(10),
@@ -185,7 +186,12 @@ describe('a wanted service', () => {
     it(`that is ${state} is ${down ? '' : 'not '}down`, () => assert.equal(isDown(service({ state })), down))
   }
 
+  it('that has ended and by its type does not come back is down', () => {
+    assert.equal(isDown(service({ state: 'stopped', ended: true })), true)
+  })
+
   it('is not down if nobody wants it', () => {
+    assert.equal(isDown(service({ state: 'stopped', ended: true, desired: 'stopped' })), false)
     assert.equal(isDown(service({ state: 'failed', desired: 'stopped' })), false)
   })
 })
