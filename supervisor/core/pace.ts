@@ -17,10 +17,10 @@ export type Pace = StartLimit & {
 
 /**
  * A hundred at once: no mesh of a person's machine is larger, so that its bring-up is as fast as it can be, and a dead
- * service is replaced at once. Then 200 a second: a start takes the supervisor 1.2 ms or so (docs/performance.md), so
- * that in the worst storm three quarters of its time are left for probes, ends, and who asks it something.
+ * service is replaced at once. Then 400 a second: a start takes the supervisor 1.2 ms or so (docs/performance.md), so
+ * that in the worst storm half of its time is left for probes, ends, and who asks it something.
  */
-export const START_LIMIT: StartLimit = { burst: 100, perSecond: 200 }
+export const START_LIMIT: StartLimit = { burst: 100, perSecond: 400 }
 
 /** A bucket that is full. */
 export const fullPace = (limit: StartLimit): Pace => ({ ...limit, tokens: limit.burst, at: 0, queue: [] })
