@@ -43,8 +43,13 @@ export const serviceStatus = z.strictObject({
   /** Set where an operator stopped it: when, and when it ends by itself (null = never). */
   stopped: z.strictObject({ at: instant, until: instant.nullable() }).nullable(),
   ready: z.boolean(),
-  /** True unless starting, stopping, in backoff, or waiting on a need that is not settled. */
+  /**
+   * True unless starting, stopping, in backoff, waiting on a need that is not settled, or in the first second of a
+   * life that nothing vouches for.
+   */
   settled: z.boolean(),
+  /** It failed, or ended with its siblings, and by its restart type does not come back. */
+  ended: z.boolean(),
   pid: z.int().nullable(),
   generation: z.int(),
   since: instant,
@@ -80,6 +85,10 @@ export const status = z.strictObject({
     path: z.string(),
     applied: z.string().nullable(),
     problem: z.string().nullable(),
+    /** When the file got what is not applied, null if it is what runs. */
+    changed: instant.nullable(),
+    /** What is wrong with that edit, such as `2 errors (line 14, 31)`; null if no error was found, or none yet. */
+    errors: z.string().nullable(),
   }),
   warnings: z.array(z.string()),
   services: z.array(serviceStatus),

@@ -3,7 +3,8 @@ import type { ServiceSpec } from '../schemas/service.ts'
 import type { Plan, Status } from '../schemas/status.ts'
 import type { Fact } from './core/event.ts'
 import { membersOf } from './core/order.ts'
-import { type Declared, documentState, planOf, readDeclared } from './declared.ts'
+import { type Declared, planOf, readDeclared } from './declared.ts'
+import type { DocumentWatch } from './document-watch.ts'
 import { PaiosError, unknownService } from './errors.ts'
 import type { Control, MetricsEndpoint } from './shell/api.ts'
 import type { Home } from './shell/home.ts'
@@ -16,10 +17,16 @@ type Serving = {
   readonly journal: Journal
   readonly supervisor: Supervisor
   readonly finished: Promise<number>
+  /** What the supervisor has lost of what it is found by, in words. */
+  readonly lost: () => string[]
 }
 
-/** What changes under the API. `startedWall`: Unix milliseconds. */
-type ApiState = { declared: Declared; readonly endpoint: MetricsEndpoint; readonly startedWall: number }
+/** What stands around the API. `startedWall`: Unix milliseconds. */
+type Around = {
+  readonly documents: DocumentWatch
+  readonly endpoint: MetricsEndpoint
+  readonly startedWall: number
+}
 
 type DeclaredFact = Extract<Fact, { kind: 'declared' }>
 
@@ -31,22 +38,23 @@ export const declaredFact = (
 ): DeclaredFact => ({ kind: 'declared', specs, groups, retry, preflight })
 
 /** What the API offers, in terms of the supervisor. */
-export function createControl(serving: Serving, state: ApiState, metrics: Control['metrics']): Control {
+export function createControl(serving: Serving, around: Around, metrics: Control['metrics']): Control {
   const { home, journal, supervisor, finished } = serving
   const show = (): Status => ({
     version: VERSION,
     pid: process.pid,
     home: home.root,
-    startedAt: new Date(state.startedWall).toISOString(),
+    startedAt: new Date(around.startedWall).toISOString(),
     mesh: supervisor.mesh.wanted,
     keeper: keeperState(),
-    metrics: state.endpoint.url(),
-    document: documentState(home, state.declared),
+    metrics: around.endpoint.url(),
+    document: around.documents.state(),
     warnings: [
-      state.endpoint.problem(),
+      around.endpoint.problem(),
       journal.problem(),
       ...supervisor.alerts.problems(),
       ...supervisor.limits.problems(),
+      ...serving.lost(),
     ].filter((warning) => warning !== null),
     services: supervisor.services(),
   })
@@ -75,9 +83,9 @@ export function createControl(serving: Serving, state: ApiState, metrics: Contro
       if (dryRun) return { plan, warnings: fresh.warnings }
       needJournal('nothing is applied')
       supervisor.post(declaredFact(fresh, retry, found))
-      state.declared = fresh
+      around.documents.apply(fresh)
       journal.keepDocument(fresh.key, JSON.stringify(fresh.mesh))
-      await state.endpoint.apply(fresh.mesh.metrics)
+      await around.endpoint.apply(fresh.mesh.metrics)
       supervisor.alerts.apply(fresh.mesh)
       supervisor.keeping.apply(fresh.mesh.logs)
       return { plan, warnings: fresh.warnings }

@@ -1,11 +1,11 @@
 /**
- * The mesh as declared: where it comes from, what an `up` would change, and whether the file has moved on.
+ * The mesh as declared: where it comes from, and what an `up` would change.
  */
 import { createHash } from 'node:crypto'
-import { readFileSync, rmSync, statSync } from 'node:fs'
+import { readFileSync, rmSync } from 'node:fs'
 import { homedir } from 'node:os'
 import type { ServiceSpec } from '../schemas/service.ts'
-import type { Plan, Status } from '../schemas/status.ts'
+import type { Plan } from '../schemas/status.ts'
 import type { MeshConfig } from './config.ts'
 import { type Change, changeOf, refusalOf } from './core/change.ts'
 import type { PreflightResult } from './core/event.ts'
@@ -117,31 +117,5 @@ export function planOf(
     stop: [...mesh.children.keys()].filter((name) => !declared.has(name)),
     unchanged: named('unchanged'),
     refused,
-  }
-}
-
-let looked: { key: string; problem: string | null } | null = null
-
-/** Whether the file still is what runs. Its bytes are read again only when its size or time has changed. */
-export function documentState(home: Home, declared: Declared): Status['document'] {
-  const { document: path } = home
-  const applied = declared.mesh.hash.slice(0, 12)
-  if (declared.problem) return { path, applied, problem: declared.problem }
-  try {
-    const { mtimeMs, size } = statSync(path)
-    const key = `${mtimeMs} ${size} ${declared.mesh.hash}`
-    if (looked?.key !== key) {
-      const when = new Date(mtimeMs).toISOString().slice(0, 16).replace('T', ' ')
-      const isSame = hashOf(path) === declared.mesh.hash
-      looked = {
-        key,
-        problem: isSame ? null : `paios.yaml changed at ${when} UTC, not applied: \`paios up\` applies it`,
-      }
-    }
-    return { path, applied, problem: looked.problem }
-  } catch (error) {
-    looked = null
-    const why = error instanceof PaiosError ? error.message : `paios.yaml cannot be read (${errnoOf(error)})`
-    return { path, applied, problem: `${why}; what was applied runs on` }
   }
 }

@@ -1,16 +1,19 @@
 /** The composition root: the only place that builds the real ports. */
-import { existsSync, rmSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { flushCompileCache } from 'node:module'
 import { join } from 'node:path'
 import type { Status } from '../schemas/status.ts'
 import { createControl, declaredFact, keeperState } from './control.ts'
 import { type Declared, loadDeclared } from './declared.ts'
+import { checkByProgram, type DocumentWatch, openDocumentWatch } from './document-watch.ts'
 import { PaiosError } from './errors.ts'
+import { type ControlSocket, isServed } from './shell/control-socket.ts'
 import { ensureHome, type Home, homeAt } from './shell/home.ts'
 import { type Journal, openJournal } from './shell/journal.ts'
 import { recordKeeper, startKeeper } from './shell/keeper.ts'
-import { takeLock } from './shell/lock.ts'
+import { type Lock, takeLock } from './shell/lock.ts'
 import { createLogger, type Logger } from './shell/logger.ts'
+import { type Presence, watchPresence } from './shell/presence.ts'
 import { endProbePrograms } from './shell/probe-programs.ts'
 import { openProcessTable } from './shell/process-table.ts'
 import { openSecrets } from './shell/secrets.ts'
@@ -18,10 +21,8 @@ import { createSupervisor, type Supervisor } from './shell/supervisor.ts'
 import { announce, exitUnder, openNotifier, startedBy } from './shell/under-init.ts'
 import { VERSION } from './version.ts'
 
-/** A keeper that died is looked for this often; without one a crash of the supervisor would be its end. */
-const KEEPER_LOOK_MS = 2_000
-/** The supervisor ended to be started again by a new keeper. */
-const KEEPER_GONE = 1
+/** What the supervisor ends with, to be started again by a new keeper, or since another one has its place. */
+const ENDS = { 'keeper-gone': 1, displaced: 5 } as const
 
 /** How the supervisor was started. */
 export type MainOptions = {
@@ -50,6 +51,7 @@ async function supervise({ foreground, stopOnTerm }: MainOptions): Promise<numbe
   const secrets = openSecrets(home.env)
   const logger = createLogger(home.logs, secrets.redact)
   const lock = takeLock(home, VERSION)
+  await refuseBeside(home, lock)
   const wasUnclean = existsSync(home.socket)
   const journal = openJournal(home.journal, home.spool, secrets.redact)
   const left = journal.left()
@@ -86,32 +88,52 @@ async function supervise({ foreground, stopOnTerm }: MainOptions): Promise<numbe
   const { startWatchdog } = await import('./shell/watchdog.ts')
   const watchdog = startWatchdog()
   const notifier = openNotifier()
+  const documents = openDocumentWatch({
+    home,
+    check: checkByProgram(home, supervisor.programs, process.argv[1] ?? ''),
+    note: supervisor.tellMesh,
+  })
+  documents.apply(declared)
   beat = () => {
     watchdog.beat()
     notifier.beat()
+    documents.look()
   }
-  await serve({ home, journal, logger, supervisor, declared, wasUnclean, foreground, finished })
+  let presence: Presence | null = null
+  const lost = () => presence?.problems() ?? []
+  const socket = await serve({
+    ...{ home, journal, logger, supervisor, declared, wasUnclean, foreground, finished, lost, documents },
+  })
   notifier.ready()
   // Node keeps what it compiled at its end only; the next supervisor may follow a kill.
   flushCompileCache()
-  const keeperWatch = setInterval(() => {
-    if (keeperState() !== 'gone') return
-    clearInterval(keeperWatch)
-    supervisor.tellMesh('keeper-gone', 'its keeper is gone: handing over to a supervisor under a new one')
-    finish(KEEPER_GONE)
-  }, KEEPER_LOOK_MS)
+  presence = watchPresence({
+    ...{ home, lock, socket, table, logger },
+    note: supervisor.tellMesh,
+    isKeeperGone: () => keeperState() === 'gone',
+    end: (why) => finish(ENDS[why]),
+  })
   const code = await finished
-  clearInterval(keeperWatch)
+  presence.close()
+  documents.close()
   notifier.stopping()
   supervisor.close()
   // The answer to `down` is on its way out; the end of this process closes everything else.
   await new Promise((flushed) => setImmediate(flushed))
   journal.close()
-  rmSync(home.socket, { force: true })
+  socket.remove()
   lock.release()
-  if (code === KEEPER_GONE)
+  if (code === ENDS['keeper-gone'])
     startKeeper(home.root, process.argv[1] ?? '', join(home.logs, 'supervisor', 'keeper.log'))
   return code
+}
+
+/** A lock file that was deleted under a supervisor lets a second one come this far. */
+async function refuseBeside(home: Home, lock: Lock): Promise<void> {
+  if (!(await isServed(home.socket))) return
+  lock.release()
+  const text = `a supervisor already answers on ${home.socket}, without its lock: see \`paios status\``
+  throw new PaiosError('supervisor-running', text)
 }
 
 function listenForSignals(
@@ -135,11 +157,14 @@ type Serving = {
   wasUnclean: boolean
   foreground: boolean
   finished: Promise<number>
+  /** What the supervisor has lost of what it is found by, in words. */
+  lost: () => string[]
+  documents: DocumentWatch
 }
 
-/** Loads what serves people: log, metrics, API. */
-async function serve(serving: Serving): Promise<void> {
-  const { home, logger, supervisor, declared, wasUnclean, foreground, journal } = serving
+/** Loads what serves people: log, metrics, API. Resolves to the control socket. */
+async function serve(serving: Serving): Promise<ControlSocket> {
+  const { home, logger, supervisor, declared, wasUnclean, foreground, journal, documents } = serving
   const startedWall = Date.now()
   const { openMetricsEndpoint, serveControl } = await import('./shell/api.ts')
   let loaded: Promise<{ contentType: string; text(): Promise<string> }> | null = null
@@ -149,7 +174,8 @@ async function serve(serving: Serving): Promise<void> {
     return { contentType, text: await text() }
   }
   const endpoint = openMetricsEndpoint(metrics)
-  await serveControl(home.socket, createControl(serving, { declared, endpoint, startedWall }, metrics))
+  const control = createControl(serving, { documents, endpoint, startedWall }, metrics)
+  const socket = await serveControl(home.socket, control)
   await logger.open(foreground)
   logger.info('supervisor started', { version: VERSION, pid: process.pid, unclean: wasUnclean })
   if (declared.problem) logger.warn(declared.problem)
@@ -159,6 +185,7 @@ async function serve(serving: Serving): Promise<void> {
   const problem = endpoint.problem()
   if (problem !== null) logger.warn(problem)
   if (!declared.problem) journal.keepDocument(declared.key, JSON.stringify(declared.mesh))
+  return socket
 }
 
 async function loadMetrics(supervisor: Supervisor, isUnclean: boolean, startedWall: number) {

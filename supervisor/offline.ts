@@ -53,7 +53,7 @@ export function readOffline(home: Home): Status {
       mesh: wanted,
       keeper: livingKeeper(home, table) === null ? 'none' : 'running',
       metrics: null,
-      document: { path: home.document, applied: null, problem: null },
+      document: { path: home.document, applied: null, problem: null, changed: null, errors: null },
       warnings: [
         wanted === 'down'
           ? 'the mesh is down'

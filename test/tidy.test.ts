@@ -52,6 +52,7 @@ const LAYERS = {
     'supervisor/control.ts',
     'supervisor/document/',
     'supervisor/declared.ts',
+    'supervisor/document-watch.ts',
     'supervisor/discovery.ts',
     'supervisor/links/',
     'supervisor/offline.ts',

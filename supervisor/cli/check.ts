@@ -2,6 +2,7 @@
 import { homedir } from 'node:os'
 import type { ServiceSpec } from '../../schemas/service.ts'
 import type { MeshConfig } from '../config.ts'
+import type { Hiding } from '../shell/secrets.ts'
 import type { Command, Invocation } from './command.ts'
 import { checkDocument, documentPath, validMesh } from './document.ts'
 import { paint, plain } from './render.ts'
@@ -15,11 +16,11 @@ const VERSION_LIMIT_MS = 15_000
 
 /** Checks the document and shows what it comes to on this machine. */
 export const command: Command = {
-  usage: 'check',
+  usage: 'check [--document]',
   about:
     'Checks paios.yaml and prints every problem with its line (exit 3). If it is valid, shows for each service what\n' +
     'its program resolves to, its ports, and which secrets are present; never their values. Changes nothing.',
-  flags: {},
+  flags: { document: { value: null, help: 'only the document, not what is on this machine' } },
   operands: { min: 0, max: 0 },
   examples: [
     ['paios check && paios up', 'apply an edited document only if it is valid'],
@@ -28,8 +29,12 @@ export const command: Command = {
   run,
 }
 
-/** A reference to a secret, and why it cannot be read; null if it can. */
-export type Secret = { readonly reference: string; readonly trouble: string | null }
+/** A reference to a secret, why it cannot be read (null if it can), and where its value is struck out. */
+export type Secret = {
+  readonly reference: string
+  readonly trouble: string | null
+  readonly hidden: Hiding | null
+}
 
 type Checked = {
   readonly name: string
@@ -52,7 +57,8 @@ async function run(invocation: Invocation): Promise<number> {
     return 3
   }
   const mesh = await validMesh(path, result)
-  const services = await Promise.all(mesh.specs.map((spec) => checkService(spec, home)))
+  const specs = invocation.has('document') ? [] : mesh.specs
+  const services = await Promise.all(specs.map((spec) => checkService(spec, home)))
   if (json) out(`${JSON.stringify({ path, valid: true, problems: [], warnings: mesh.warnings, services })}\n`)
   else out(report(path, mesh, services, invocation))
   return 0
@@ -81,17 +87,16 @@ function remedied({ kind, reason }: { kind: string; reason: string }, { install 
 
 /** Every reference to a secret in the spec, and whether it can be read. The values go nowhere. */
 export async function secretsOf(spec: ServiceSpec, home: string): Promise<Secret[]> {
-  const { MissingSecret, openSecrets } = await import('../shell/secrets.ts')
+  const { hidingOf, MissingSecret, openSecrets } = await import('../shell/secrets.ts')
   const { homeAt } = await import('../shell/home.ts')
   const secrets = openSecrets(homeAt(home).env)
   const references = new Set(JSON.stringify([spec.env, spec.probes]).match(/\$\{(?:file|env|json):[^}"]+\}/g))
   return [...references].map((reference) => {
     try {
-      secrets.resolve(reference)
-      return { reference, trouble: null }
+      return { reference, trouble: null, hidden: hidingOf(reference, secrets.resolve(reference)) }
     } catch (error) {
       if (!(error instanceof MissingSecret)) throw error
-      return { reference, trouble: error.message }
+      return { reference, trouble: error.message, hidden: null }
     }
   })
 }
@@ -112,7 +117,7 @@ async function versionOf(program: string, path: string): Promise<string | null> 
 }
 
 function report(path: string, mesh: MeshConfig, services: readonly Checked[], layout: Invocation): string {
-  const count = services.length === 1 ? '1 service' : `${services.length} services`
+  const count = mesh.specs.length === 1 ? '1 service' : `${mesh.specs.length} services`
   const lines = [`${path} is valid: ${count}`]
   for (const { line, path: where, message } of mesh.warnings) {
     lines.push(paint(`! line ${line}: ${where}: ${message}`, 'yellow', layout))
@@ -130,10 +135,24 @@ function report(path: string, mesh: MeshConfig, services: readonly Checked[], la
         ? ''
         : paint(`${text === '' ? '' : ' · '}! ${service.trouble}`, 'yellow', layout)
     lines.push(`${service.name.padEnd(width)}  ${service.preset}  ${text}${trouble}`)
-    for (const { reference, trouble } of service.secrets) {
-      const verdict = trouble === null ? 'present' : paint(`! ${trouble}`, 'red', layout)
-      lines.push(`${' '.repeat(width)}  ${reference}: ${verdict}`)
+    for (const secret of service.secrets) {
+      lines.push(`${' '.repeat(width)}  ${secret.reference}: ${verdictOn(secret, layout)}`)
     }
   }
   return `${lines.join('\n')}\n`
+}
+
+const EXPOSED: Readonly<Record<Hiding, string | null>> = {
+  everywhere: null,
+  alone: 'short or an ordinary word, so it is struck out of logs and reasons only where it stands alone',
+  nowhere: 'too short or too ordinary to be struck out of logs and reasons',
+}
+
+function verdictOn({ reference, trouble, hidden }: Secret, layout: Invocation): string {
+  if (trouble !== null) return paint(`! ${trouble}`, 'red', layout)
+  const exposed = hidden && EXPOSED[hidden]
+  if (exposed === null) return 'present'
+  // A variable may be a setting as well, and then nothing is wrong.
+  const remedy = reference.startsWith('${env:') ? 'if it is a secret, take a longer one' : 'take a longer one'
+  return `present ${paint(`! ${exposed}: ${remedy}`, 'yellow', layout)}`
 }

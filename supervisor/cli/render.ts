@@ -42,7 +42,7 @@ const DOWN: ReadonlySet<ServiceState> = new Set([
 
 /** True if the service is wanted and is down: what makes `paios status` exit 1. */
 export function isDown(service: ServiceStatus): boolean {
-  return service.desired === 'running' && DOWN.has(service.state)
+  return service.desired === 'running' && (service.ended || DOWN.has(service.state))
 }
 
 /** A span as one figure, rounded down to its largest unit: `0 s`, `12 s`, `2 m`, `3 h`, `6 d`. */
@@ -74,7 +74,7 @@ export function worstFirst(services: readonly ServiceStatus[]): ServiceStatus[] 
 /** The whole screen of `paios status`. */
 export function renderStatus(status: Status, nowMs: number, layout: Layout): string {
   const lines = [renderHeader(status, nowMs, layout)]
-  for (const warning of standingWarnings(status))
+  for (const warning of standingWarnings(status, nowMs))
     lines.push(cut(`! ${plain(warning)}`, layout.columns, 'red', layout))
   if (status.services.length === 0) lines.push(`no services: name some in ${plain(status.document.path)}`)
   else lines.push(...renderTable(status.services, nowMs, layout))
@@ -94,17 +94,25 @@ function renderHeader(status: Status, nowMs: number, layout: Layout): string {
  * What stands above the table: the supervisor's warnings, and the document's and the keeper's trouble if
  * unnamed.
  */
-function standingWarnings(status: Status): string[] {
+function standingWarnings(status: Status, nowMs: number): string[] {
   const warnings = [...status.warnings]
   const names = (text: string) => warnings.some((warning) => warning.includes(text))
-  const { problem } = status.document
-  if (problem !== null && !names(problem)) warnings.push(`${problem}   paios check`)
+  const { problem, changed } = status.document
+  // A supervisor of an older version does not say when.
+  if (problem !== null && changed) warnings.push(unapplied(status.document, changed, nowMs))
+  else if (problem !== null && !names(problem)) warnings.push(`${problem}   paios check`)
   if (status.keeper === 'gone' && !names('keeper')) {
     warnings.push(
       'the keeper is gone: nothing restarts the supervisor if it crashes   paios down && paios up',
     )
   }
   return warnings
+}
+
+/** An edit that is not in force: since when, what is wrong with it, and the command to type next. */
+function unapplied({ errors }: Status['document'], changed: string, nowMs: number): string {
+  const text = `paios.yaml changed ${formatSince(changed, nowMs)} ago, not applied`
+  return errors ? `${text}: ${errors}   paios check` : `${text}   paios up`
 }
 
 /** The table alone, with its heading. */

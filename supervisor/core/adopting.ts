@@ -41,10 +41,13 @@ function livingPart(state: ChildState): { run: string; identity: Identity | null
   return null
 }
 
+/** What leads to a start, or to a watch, begins again. */
+const BEFORE_START = new Set<ChildState['kind']>(['checking', 'queued', 'waiting', 'observing'])
+
 /** States without a process keep what they waited for; a check that was under way begins again. */
 function rearm(fresh: Child, child: Child, scope: Scope): Child {
   const { state } = child
-  if (state.kind === 'checking' || state.kind === 'waiting' || state.kind === 'observing') {
+  if (BEFORE_START.has(state.kind)) {
     return { ...fresh, state: { kind: 'idle', why: 'new', reason: null } }
   }
   let next = fresh

@@ -6,10 +6,10 @@
  */
 import type { ServiceSpec } from '../../schemas/service.ts'
 import type { PreflightResult } from './event.ts'
-import { probeName } from './health.ts'
+import { type Health, probeName } from './health.ts'
 import { hasProcess } from './order.ts'
 import { isUp, record, type Scope } from './scope.ts'
-import type { Child, Health, Mesh } from './state.ts'
+import type { Child, Mesh } from './state.ts'
 
 /** A trial is over at this many failed starts, or when the start budget is used up, whichever comes first. */
 const TRIALS = 3

@@ -7,6 +7,7 @@
  * idle       start      start        rest        start          -        -
  * waiting    start?     start        rest        start          -        -
  * checking   -          -            rest        check again *  -        start anyway
+ * queued     -          -            rest        check again *  -        start, or queue on
  * spawning   -          -            note it     -              -        -
  * starting   -          -            stop        stop, start    sweep    fail the start
  * running    -          -            stop        stop, start    sweep    stable
@@ -31,7 +32,15 @@ import { becomeStable, endHung, probeRunning } from './living.ts'
 import { isOver, settleIdle } from './rest.ts'
 import { afterSweep } from './restarting.ts'
 import { isUp, isWanted, record, type Scope } from './scope.ts'
-import { endBudget, judgePreflight, probeStarting, skipPreflight, takeProcess, tryStart } from './starting.ts'
+import {
+  askTurn,
+  endBudget,
+  judgePreflight,
+  probeStarting,
+  skipPreflight,
+  takeProcess,
+  tryStart,
+} from './starting.ts'
 import type { Child, ChildState, Counters, StopCause } from './state.ts'
 import { amendStop, beginStop, endStep, passLogStep, takeExit } from './stopping.ts'
 
@@ -84,6 +93,9 @@ const comeBack = (child: Child, scope: Scope) => {
 }
 const sweepThen = (then: 'stop' | 'restart') => (child: Child) =>
   child.state.kind === 'sweeping' ? { ...child, pendingStop: null, state: { ...child.state, then } } : child
+/** On its way to a start already: only another declaration changes that. */
+const checkAgain = (child: Child, scope: Scope, event: Of<'restart-asked'>) =>
+  event.cause === 'config' ? tryStart(child, scope, 'config') : child
 
 /**
  * Its program is another one on disk: noted, and with `restartOn: binary` a planned restart once it is ready, unless it
@@ -163,10 +175,15 @@ export const table: Table = {
   checking: {
     ...nothing,
     'stop-asked': rest,
-    'restart-asked': (child, scope, event) =>
-      event.cause === 'config' ? tryStart(child, scope, 'config') : child,
+    'restart-asked': checkAgain,
     'preflight-reported': judgePreflight,
     'timer-fired': skipPreflight,
+  },
+  queued: {
+    ...nothing,
+    'stop-asked': rest,
+    'restart-asked': checkAgain,
+    'timer-fired': askTurn,
   },
   spawning: { ...nothing, 'stop-asked': note, spawned: takeProcess, 'spawn-failed': takeSpawnFailure },
   starting: { ...alive, 'probe-reported': probeStarting, 'timer-fired': endBudget },

@@ -4,7 +4,21 @@
  */
 import type { ProbeSpec, ServiceSpec } from '../../schemas/service.ts'
 import type { ProbeOutcome } from './event.ts'
-import type { Health, Judgement } from './state.ts'
+
+/** The judged record of one probe in one generation. */
+export type Judgement = {
+  readonly failures: number
+  readonly passes: number
+  readonly verdict: 'pass' | 'fail' | null
+  readonly unknown: string | null
+  readonly reason: string | null
+  /** What the last pass said of what was and was not checked. */
+  readonly note: string | null
+  readonly progress: boolean
+}
+
+/** Judgements by probe name. */
+export type Health = Readonly<Record<string, Judgement>>
 
 /** The name of a probe: its own, or its kind and role. */
 export function probeName(probe: ProbeSpec): string {
@@ -64,6 +78,11 @@ export function observe(health: Health, probe: ProbeSpec, outcome: ProbeOutcome)
 const byRole = (spec: ServiceSpec, role: ProbeSpec['role']) =>
   spec.probes.filter((probe) => probe.role === role)
 
+/** True if a probe says when a new life is ready; without one it is as soon as its process is there. */
+export function hasGates(spec: ServiceSpec): boolean {
+  return spec.probes.some(({ role }) => role === 'startup' || role === 'readiness')
+}
+
 /** True once every startup probe has passed (also if there is none). */
 export function hasStarted(spec: ServiceSpec, health: Health): boolean {
   return byRole(spec, 'startup').every((probe) => health[probeName(probe)]?.verdict === 'pass')
@@ -117,4 +136,13 @@ export function notes(spec: ServiceSpec, health: Health): string | null {
 /** True while a startup probe fails but says that the start goes on. */
 export function isProgressing(spec: ServiceSpec, health: Health): boolean {
   return byRole(spec, 'startup').some((probe) => health[probeName(probe)]?.progress === true)
+}
+
+/** How long the readiness of a start may take to show: a declaration on trial is not judged by a probe's period. */
+export function readinessMs(spec: ServiceSpec): number {
+  const probes = byRole(spec, 'readiness')
+  return Math.max(
+    0,
+    ...probes.map(({ every, timeout, successThreshold }) => every * successThreshold + timeout),
+  )
 }

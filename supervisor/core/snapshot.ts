@@ -1,10 +1,10 @@
 /** State → what the CLI, the API and the metrics show: the operator's words for a child. */
 import type { ServiceState } from '../../schemas/states.ts'
 import type { ProbeStatus, ServiceStatus } from '../../schemas/status.ts'
-import { failures, livenessFailure, notes, probeName } from './health.ts'
+import { failures, type Health, hasGates, livenessFailure, notes, probeName } from './health.ts'
 import { processOf } from './rest.ts'
 import { isUp } from './scope.ts'
-import type { Child, Health } from './state.ts'
+import type { Child } from './state.ts'
 
 /** One of the thirteen words. */
 export function labelOf(child: Child): ServiceState {
@@ -14,6 +14,7 @@ export function labelOf(child: Child): ServiceState {
       return 'stopped'
     case 'checking':
       return state.held?.kind ?? 'starting'
+    case 'queued':
     case 'spawning':
     case 'adopting':
       return 'starting'
@@ -35,7 +36,10 @@ function labelObserved(child: Child, health: Health): ServiceState {
   return failures(child.spec, health, ['readiness', 'liveness']).length > 0 ? 'degraded' : 'starting'
 }
 
-/** A life after a failure, or by a new declaration, must have lasted this long: many programs fail at once. */
+/**
+ * A life that no probe has found ready, or that comes after a failure or by a new declaration, must have lasted this
+ * long: many programs fail at once.
+ */
 const FIRST_MS = 1_000
 
 /**
@@ -45,7 +49,7 @@ const FIRST_MS = 1_000
 export function isSettled(child: Child, children: ReadonlyMap<string, Child>, at: number): boolean {
   const label = labelOf(child)
   const { state, counters, trial } = child
-  const isDoubtful = state.kind === 'running' && (trial !== null || counters.n > 0)
+  const isDoubtful = state.kind === 'running' && (trial !== null || counters.n > 0 || !hasGates(child.spec))
   if (isDoubtful && state.readyAt !== null && at - state.readyAt < FIRST_MS) return false
   if (label === 'waiting' && child.state.kind === 'waiting') {
     return child.state.for.every((name) => {
@@ -82,6 +86,7 @@ export function showService(child: Child, children: ReadonlyMap<string, Child>, 
         : null,
     ready: isUp(child),
     settled: isSettled(child, children, view.at),
+    ended: hasEnded(state),
     pid: processOf(child)?.identity.pid ?? null,
     generation: child.generation,
     since: iso(child.since),
@@ -164,6 +169,8 @@ function reasonOf(child: Child, children: ReadonlyMap<string, Child>, view: View
       return 'looking for its process'
     case 'checking':
       return state.held?.reason ?? null
+    case 'queued':
+      return 'many others are started before it'
     case 'spawning':
       return null
   }
@@ -178,8 +185,11 @@ function sparedOf({ spec, timers }: Child, view: View): string {
 
 const stateWord = (child: Child | undefined) => (child ? labelOf(child) : 'not declared')
 
+const hasEnded = (state: Child['state']) => state.kind === 'idle' && state.why === 'ended'
+
 function nextOf(child: Child, label: ServiceState): string | null {
   if (label === 'stopped' && child.desired.kind === 'stopped') return `paios start ${child.name}`
+  if (hasEnded(child.state)) return `paios logs ${child.name}`
   if (label === 'failed') return `paios logs ${child.name}; then paios start ${child.name}`
   if (label === 'blocked') return nextOfBlocked(child)
   // What is only watched writes no log here.

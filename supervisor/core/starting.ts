@@ -1,12 +1,24 @@
-/** The way up: needs → preflight → spawn → startup probes → ready. */
+/** The way up: needs → preflight → turn → spawn → startup probes → ready. */
 import { failTrial, takeSpec } from './change.ts'
 import type { ChildEvent } from './event.ts'
-import { failures, forgetLiveness, hasStarted, isProgressing, isReady, observe, probeName } from './health.ts'
+import {
+  failures,
+  forgetLiveness,
+  type Health,
+  hasGates,
+  hasStarted,
+  isProgressing,
+  isReady,
+  observe,
+  probeName,
+  readinessMs,
+} from './health.ts'
 import { allowedAt } from './intensity.ts'
+import { takeTurn } from './pace.ts'
 import { ulid } from './random.ts'
 import { settleIdle } from './rest.ts'
 import { arm, draw, enter, isExternal, isWanted, record, type Scope, unmetNeeds } from './scope.ts'
-import type { Child, ChildState, Health, Held, Process, StartCause } from './state.ts'
+import type { Child, ChildState, Held, Process, StartCause } from './state.ts'
 import { beginStop } from './stopping.ts'
 import { jointObstacles } from './strategy.ts'
 import { noteWarning } from './warnings.ts'
@@ -139,10 +151,16 @@ function block(child: Child, scope: Scope, reason: string): Child {
   return arm(blocked, scope, 'retry', retryAt)
 }
 
-/** The needs are looked at once more: one may have gone down while the preflights ran. */
+/** A place in the queue of starts has come to its turn, or the queue has become shorter or longer. */
+export const askTurn = (child: Child, scope: Scope): Child =>
+  child.state.kind === 'queued' ? spawn(child, scope, child.state.cause) : child
+
+/** The needs are looked at once more: one may have gone down while the preflights ran, or while it queued. */
 function spawn(child: Child, scope: Scope, cause: StartCause): Child {
   if (obstacles(child, scope).length > 0) return tryStart(child, scope, cause)
   if (isExternal(child.spec)) return beginObserving(child, scope)
+  const turnAt = takeTurn(scope.mesh, child.name, scope.at)
+  if (turnAt !== null) return arm(enter(child, scope, { kind: 'queued', cause }), scope, 'turn', turnAt)
   const generation = child.generation + 1
   const run = ulid(scope.wall, () => draw(scope))
   scope.effects.push({ kind: 'spawn', service: child.name, generation, run })
@@ -180,8 +198,7 @@ export function takeProcess(
 
 /** Opens the probes of a process that is not ready yet, and starts its budget. */
 export function openStartup(child: Child, scope: Scope, process: Process): Child {
-  const hasGate = child.spec.probes.some((probe) => probe.role === 'startup' || probe.role === 'readiness')
-  if (!hasGate) return becomeReady(child, scope, {})
+  if (!hasGates(child.spec)) return becomeReady(child, scope, {})
   const startup = child.spec.probes.some((probe) => probe.role === 'startup')
   scope.effects.push({
     kind: 'open-probes',
@@ -226,7 +243,7 @@ function becomeReady(child: Child, scope: Scope, health: Health): Child {
   const judged = forgetLiveness(child.spec, health)
   const running = enter(child, scope, { kind: 'running', process, cause, health: judged, readyAt: scope.at })
   const told = record(running, scope, 'ready', 'ready', { afterMs: Math.round(scope.at - process.startedAt) })
-  if (!hasGates(child)) {
+  if (!hasGates(child.spec)) {
     scope.effects.push({
       kind: 'open-probes',
       service: child.name,
@@ -235,18 +252,6 @@ function becomeReady(child: Child, scope: Scope, health: Health): Child {
     })
   }
   return arm(told, scope, 'stable', scope.at + child.spec.stableAfter)
-}
-
-const hasGates = (child: Child) =>
-  child.spec.probes.some((probe) => probe.role === 'startup' || probe.role === 'readiness')
-
-/** How long the readiness of a start may take to show: a declaration on trial is not judged by a probe's period. */
-function readinessMs({ spec }: Child): number {
-  const probes = spec.probes.filter((probe) => probe.role === 'readiness')
-  return Math.max(
-    0,
-    ...probes.map(({ every, timeout, successThreshold }) => every * successThreshold + timeout),
-  )
 }
 
 /** The start budget is used up: a failed start, unless the program says that it still is starting. */
@@ -260,7 +265,7 @@ export function endBudget(child: Child, scope: Scope): Child {
     return record(running, scope, 'degraded', `started but not ready: ${reasons}`)
   }
   const started = state.process.startedAt
-  const patience = started + spec.startTimeout + readinessMs(child)
+  const patience = started + spec.startTimeout + readinessMs(spec)
   if (hasStarted(spec, state.health) && scope.at < patience) return arm(child, scope, 'budget', patience)
   const limit = started + Math.max(spec.startTimeoutMax, spec.startTimeout)
   if (isProgressing(spec, state.health) && scope.at < limit) {

@@ -1,14 +1,12 @@
 /**
- * What the supervisor knows, as data. A child is one service's record; its `state` is one of sixteen kinds
- * and carries only what that kind needs. The thirteen words that the operator sees are derived in
- * snapshot.ts.
+ * What the supervisor knows, as data. A child is one service's record; its `state` is one of eighteen kinds and carries
+ * only what that kind needs. The thirteen words that the operator sees are derived in snapshot.ts.
  */
 import type { ExitSignature, ServiceSpec, StopStep } from '../../schemas/service.ts'
+import type { Health } from './health.ts'
+import type { Pace } from './pace.ts'
 
-/**
- * Proof of who a process is: boot, pid and the kernel's start time of that pid (Linux: clock ticks since
- * boot).
- */
+/** Proof of who a process is: boot, pid and the kernel's start time of it (Linux: clock ticks since boot). */
 export type Identity = { readonly boot: string; readonly pid: number; readonly start: string }
 
 /** One life of a service's process. Times: awake milliseconds, except `startedWall` (Unix milliseconds). */
@@ -20,20 +18,6 @@ export type Process = {
   readonly logOffset: number
   readonly adopted: boolean
 }
-
-/** The judged record of one probe in one generation. */
-export type Judgement = {
-  readonly failures: number
-  readonly passes: number
-  readonly verdict: 'pass' | 'fail' | null
-  readonly unknown: string | null
-  readonly reason: string | null
-  /** What the last pass said of what was and was not checked. */
-  readonly note: string | null
-  readonly progress: boolean
-}
-/** Judgements by probe name. */
-export type Health = Readonly<Record<string, Judgement>>
 
 /** Why a process was started; the metric label of `paios_service_starts_total`. */
 export type StartCause = 'boot' | 'manual' | 'crash' | 'hung' | 'config' | 'dependency' | 'sibling'
@@ -77,12 +61,11 @@ export type ChildState =
       readonly kind: 'checking'
       readonly attempt: number
       readonly cause: StartCause
-      /**
-       * What kept it from starting so far: it stands until the new look has an answer. Null for a plain
-       * start.
-       */
+      /** What kept it from starting so far stands until the new look has an answer; null for a plain start. */
       readonly held: Held | null
     }
+  /** Nothing speaks against its start but that many others have just been started. */
+  | { readonly kind: 'queued'; readonly cause: StartCause }
   | { readonly kind: 'spawning'; readonly run: string; readonly cause: StartCause; readonly wall: number }
   | {
       readonly kind: 'starting'
@@ -190,7 +173,16 @@ export type Counters = {
 }
 
 /** Names of a child's timers; a child has at most one of each. */
-export type TimerName = 'preflight' | 'budget' | 'step' | 'backoff' | 'retry' | 'stable' | 'unstop' | 'sweep'
+export type TimerName =
+  | 'preflight'
+  | 'turn'
+  | 'budget'
+  | 'step'
+  | 'backoff'
+  | 'retry'
+  | 'stable'
+  | 'unstop'
+  | 'sweep'
 
 /** What an alert tells of a service. */
 export type Trouble = 'down' | 'gave-up' | 'blocked' | 'missing' | 'unknown' | 'degraded'
@@ -290,6 +282,7 @@ export type Mesh = {
   /** Every name, needs before dependents. */
   order: readonly string[]
   wanted: 'up' | 'down'
+  pace: Pace
   /** Probe failures before this awake instant do not count. */
   graceUntil: number
   token: number

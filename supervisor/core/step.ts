@@ -12,6 +12,7 @@ import type { Effect } from './effect.ts'
 import type { Event, Fact } from './event.ts'
 import { obey } from './operator.ts'
 import { dependentsOf, hasProcess, membersByGroup, startOrder } from './order.ts'
+import { fullPace, START_LIMIT } from './pace.ts'
 import type { RandomState } from './random.ts'
 import { arm, isUp, type Scope } from './scope.ts'
 import type { Child, Mesh } from './state.ts'
@@ -27,7 +28,7 @@ export const GRACE_MS = 60_000
 export type Stepped = { readonly effects: readonly Effect[]; readonly changes: Changes }
 
 /** An empty mesh. `nextEventId` continues the journal; `random` must not be all zero. */
-export function emptyMesh(nextEventId: number, random: RandomState): Mesh {
+export function emptyMesh(nextEventId: number, random: RandomState, limit = START_LIMIT): Mesh {
   return {
     children: new Map(),
     groups: new Map(),
@@ -36,6 +37,7 @@ export function emptyMesh(nextEventId: number, random: RandomState): Mesh {
     dependents: new Map(),
     order: [],
     wanted: 'up',
+    pace: fullPace(limit),
     graceUntil: 0,
     token: 0,
     nextEventId,
@@ -211,7 +213,7 @@ const keptStop = ({ desired, pendingStop }: Child) => (desired.kind === 'stopped
 
 /** States that a change of the declaration reaches as a restart; in the others it is like a start. */
 const eventOfChange = (child: Child | undefined) =>
-  child && (hasProcess(child) || child.state.kind === 'checking' || child.state.kind === 'observing')
+  child && (hasProcess(child) || ['checking', 'queued', 'observing'].includes(child.state.kind))
     ? ({ kind: 'restart-asked', cause: 'config', now: false } as const)
     : ({ kind: 'start-asked' } as const)
 

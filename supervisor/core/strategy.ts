@@ -82,7 +82,7 @@ export function hasJointDependents({ name, joint }: Child, mesh: Mesh): boolean 
   })
 }
 
-const COMING = new Set(['waiting', 'checking', 'backoff'])
+const COMING = new Set(['waiting', 'checking', 'queued', 'backoff'])
 
 /** True for a service that a joint restart takes along: one that runs, or is about to. */
 export const isTakenAlong = (child: Child): boolean => hasProcess(child) || COMING.has(child.state.kind)

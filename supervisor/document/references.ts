@@ -77,9 +77,12 @@ export function checkNames(specs: readonly ServiceSpec[], groups: Groups): Findi
 export function expandNeeds(specs: readonly ServiceSpec[], groups: Groups): ServiceSpec[] {
   const tree = treeOf(specs, groups)
   return specs.map((spec) => {
-    // Needs between a group and its inside were reported; spelled out they would be reported again as cycles.
+    // Needs that were reported by themselves would be reported again as cycles, if they were spelled out.
     const fit = (owner: string, needs: readonly Need[]) =>
-      needs.filter((need) => !isInside(tree, owner, need.service))
+      needs.filter(
+        ({ service }) =>
+          !isInside(tree, owner, service) && orderedAgainst(tree, groups, owner, service) === undefined,
+      )
     const inherited = ancestors(tree, spec.name).flatMap((name) => fit(name, ownNeeds(groups, name)))
     const expanded = new Map<string, Need>()
     for (const need of [...fit(spec.name, spec.needs), ...inherited]) {
@@ -121,23 +124,26 @@ function predecessors(
 /** Needs in a `rest_for_one` group on what comes later in it: the two orders contradict each other. */
 export function checkOrder(specs: readonly ServiceSpec[], groups: Groups): Finding[] {
   const tree = treeOf(specs, groups)
-  const isLater = (group: string, owner: string, target: string) => {
-    const nodes = nodesOf(tree, group)
-    const at = (name: string) =>
-      nodes.findIndex((node) => node === name || ancestors(tree, name).includes(node))
-    return at(owner) >= 0 && at(target) > at(owner)
-  }
   return [...owners(specs, groups)].flatMap(({ path, owner, needs }) =>
     needs.flatMap((need, index): Finding[] => {
-      const group = ancestors(tree, owner).find(
-        (name) => groups[name]?.strategy === 'rest_for_one' && isLater(name, owner, need.service),
-      )
+      const group = orderedAgainst(tree, groups, owner, need.service)
       if (group === undefined) return []
       const where = `which comes after it in the rest_for_one group \`${group}\`: put it before`
       const message = `\`${owner}\` needs \`${need.service}\`, ${where}`
       return [{ path: [...path, 'needs', index], at: 'value', message }]
     }),
   )
+}
+
+/** The `rest_for_one` group in which `target` comes after `owner`; undefined if there is none. */
+function orderedAgainst(tree: Tree, groups: Groups, owner: string, target: string): string | undefined {
+  return ancestors(tree, owner).find((group) => {
+    if (groups[group]?.strategy !== 'rest_for_one') return false
+    const nodes = nodesOf(tree, group)
+    const at = (name: string) =>
+      nodes.findIndex((node) => node === name || ancestors(tree, name).includes(node))
+    return at(owner) >= 0 && at(target) > at(owner)
+  })
 }
 
 /** Cycles among needs, each printed as its path and reported where its last link is written. */

@@ -3,11 +3,11 @@
  * the socket may do everything; the port answers only requests that name a loopback host and no foreign
  * origin.
  */
-import { chmodSync, rmSync } from 'node:fs'
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
 import type { JournalEvent, Plan, ProbeReport, Status } from '../../schemas/status.ts'
 import { type ErrorCode, errnoOf, PaiosError } from '../errors.ts'
 import type { Baseline } from './acceptance.ts'
+import { type ControlSocket, openControlSocket } from './control-socket.ts'
 import type { EventQuery } from './history.ts'
 
 /** How often a follower is looked after when nothing happens. */
@@ -70,10 +70,9 @@ const flag = { type: 'boolean', default: false }
 const name = { type: 'string' }
 
 /**
- * Serves the control API on a Unix socket and resolves to the way to end it. A socket file that is there is
- * stale: the caller holds the lock.
+ * Serves the control API on a Unix socket. What lies at its path is stale: the caller holds the lock.
  */
-export async function serveControl(socket: string, control: Control): Promise<() => Promise<void>> {
+export async function serveControl(socket: string, control: Control): Promise<ControlSocket> {
   const server = newServer()
   server.get('/status', (_, reply) =>
     reply.header('content-type', 'application/json').send(JSON.stringify(control.status())),
@@ -131,15 +130,8 @@ export async function serveControl(socket: string, control: Control): Promise<()
     { schema: object({ name }, ['name']) },
     async ({ body }) => ({ ok: true, ...control.acceptBaseline(body.name) }),
   )
-  rmSync(socket, { force: true })
-  const mask = process.umask(0o177)
-  try {
-    await server.listen({ path: socket })
-  } finally {
-    process.umask(mask)
-  }
-  chmodSync(socket, 0o600)
-  return () => server.close()
+  await server.ready()
+  return openControlSocket(socket, (connection) => void server.server.emit('connection', connection))
 }
 
 async function sendMetrics(metrics: Control['metrics'], reply: FastifyReply): Promise<void> {

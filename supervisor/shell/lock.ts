@@ -1,43 +1,91 @@
 /**
  * One supervisor per home: an exclusive transaction held on run/lock.db. The kernel frees it on kill -9, so
- * there is nothing stale to clean up. run/supervisor.lock only tells people who holds it.
+ * there is nothing stale to clean up. Somebody may delete the file; then the lock holds nobody off any more, until
+ * `look` has taken it again. run/supervisor.lock only tells people who holds it.
  */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import { fileError, PaiosError } from '../errors.ts'
+import { fileIdentity } from './file-identity.ts'
 import type { Home } from './home.ts'
 
-export type Lock = { release(): void }
+/** After so many looks in a row that find the new file held the home is lost: one that is refused holds it, too. */
+const REFUSALS = 3
+
+export type Lock = {
+  /**
+   * Looks whether the file still is the one that is held, and takes the new one if not. `lost`: another supervisor
+   * has it. Throws what SQLite or the file system says.
+   */
+  look(): 'held' | 'retaken' | 'lost'
+  release(): void
+}
 
 /** A database that nothing refers to is closed by the garbage collector, and the lock with it. */
 const held = new Set<Database.Database>()
 
 /** Takes the lock. Throws supervisor-running with the holder's pid. */
 export function takeLock(home: Home, version: string): Lock {
+  const first = seize(home)
+  if (first === null) {
+    const pid = readHolder(home)
+    const who = pid === null ? 'another supervisor' : `a supervisor with pid ${pid}`
+    throw new PaiosError('supervisor-running', `${who} already runs for ${home.root}: see \`paios status\``)
+  }
+  const startedAt = new Date().toISOString()
+  const tell = () => writeInfo(home, { pid: process.pid, version, startedAt })
+  tell()
+  let taken = first
+  let refusals = 0
+  return {
+    look() {
+      if (fileIdentity(home.lock) === taken.identity) {
+        refusals = 0
+        if (readHolder(home) !== process.pid) tell()
+        return 'held'
+      }
+      const fresh = seize(home)
+      if (fresh === null) return ++refusals < REFUSALS ? 'held' : 'lost'
+      letGo(taken.database)
+      taken = fresh
+      refusals = 0
+      tell()
+      return 'retaken'
+    },
+    release() {
+      if (readHolder(home) === process.pid) rmSync(home.lockInfo, { force: true })
+      letGo(taken.database)
+    },
+  }
+}
+
+/** Holds the file, made if need be; null if another process holds it. */
+function seize(
+  home: Home,
+): { readonly database: Database.Database; readonly identity: string | null } | null {
   const database = new Database(home.lock, { timeout: 0 })
   try {
     database.exec('BEGIN EXCLUSIVE')
   } catch (error) {
     database.close()
     if ((error as { code?: string }).code !== 'SQLITE_BUSY') throw error
-    const pid = readHolder(home)
-    const who = pid === null ? 'another supervisor' : `a supervisor with pid ${pid}`
-    throw new PaiosError('supervisor-running', `${who} already runs for ${home.root}: see \`paios status\``)
+    return null
   }
   held.add(database)
-  const info = { pid: process.pid, version, startedAt: new Date().toISOString() }
+  return { database, identity: fileIdentity(home.lock) }
+}
+
+function letGo(database: Database.Database): void {
+  database.close()
+  held.delete(database)
+}
+
+function writeInfo(home: Home, info: Readonly<Record<string, unknown>>): void {
   try {
     writeFileSync(home.lockInfo, `${JSON.stringify(info)}\n`, { mode: 0o600 })
   } catch (error) {
     // It is information only, and a supervisor must start on a full disk, to look after what lives.
     if (fileError(`write ${home.lockInfo}`, error).code !== 'disk-full') throw error
-  }
-  return {
-    release() {
-      rmSync(home.lockInfo, { force: true })
-      database.close()
-      held.delete(database)
-    },
   }
 }
 

@@ -1,15 +1,14 @@
 /**
  * Programs that change on disk while they run: an upgrade takes force with the next start only, and until then what
- * runs is not what is installed. Looked at is the program itself and, for an interpreter, the script in its arguments.
+ * runs is not what is installed. Looked at is what the command runs, and nothing that it only reads.
  */
 import { realpathSync, statSync } from 'node:fs'
-import { isAbsolute, resolve } from 'node:path'
+import { homedir } from 'node:os'
+import { resolve } from 'node:path'
 import type { ServiceSpec } from '../../schemas/service.ts'
 import { resolveProgram, servicePath } from './environment.ts'
+import { ranBy } from './script-operand.ts'
 import { expandHome } from './secrets.ts'
-
-/** Words of a command that are looked at: `node --flag script` has its script among the first. */
-const WORDS = 4
 
 type Stamps = ReadonlyMap<string, string>
 type Watched = { readonly spec: ServiceSpec; stamps: Stamps }
@@ -40,16 +39,16 @@ export function openProgramWatch(changed: (service: string, file: string) => voi
   }
 }
 
-/** Identity, size and time of each file of a command, under the path by which it is called. */
+/** Identity, size and time of each file that a command runs, under the path by which it is called. */
 function stampsOf(spec: ServiceSpec): Stamps {
-  const found = resolveProgram(spec, spec.env['PATH'] ?? servicePath())
-  const [, ...args] = spec.command ?? []
-  const scripts = args.slice(0, WORDS).flatMap((word) => {
-    const path = expandHome(word)
-    const isPath = path.includes('/') && !path.includes('://') && !path.startsWith('-')
-    return isPath ? [isAbsolute(path) ? path : resolve(expandHome(spec.cwd ?? '/'), path)] : []
-  })
-  const files = [...(found.kind === 'found' ? [found.path] : []), ...scripts]
+  const [program = '', ...args] = spec.command ?? []
+  const { programs, script, folder } = ranBy([program, ...args])
+  const own = expandHome(spec.cwd ?? spec.env['HOME'] ?? homedir())
+  const place = folder === null ? own : resolve(own, expandHome(folder))
+  const called = [spec, ...programs.map((word) => ({ ...spec, cwd: place, command: [word] }))]
+  const found = called.map((one) => resolveProgram(one, spec.env['PATH'] ?? servicePath()))
+  const files = found.flatMap((one) => (one.kind === 'found' ? [one.path] : []))
+  if (script !== null) files.push(resolve(place, expandHome(script)))
   return new Map(files.flatMap((path) => stampOf(path)))
 }
 

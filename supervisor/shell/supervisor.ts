@@ -250,6 +250,7 @@ export function createSupervisor(options: SupervisorOptions) {
     accept: openAcceptance(known, tell, (service) => prober.again(service, 'readiness')),
     alerts,
     keeping,
+    programs,
     limits,
     liveCount: () => [...mesh.children.values()].filter(hasProcess).length,
     takeMetrics(loaded: Metrics): void {

@@ -41,6 +41,7 @@ const kb: ServiceStatus = {
   stopped: null,
   ready: true,
   settled: true,
+  ended: false,
   pid: 4411,
   generation: 3,
   since: '2026-11-20T12:00:00Z',
@@ -67,7 +68,13 @@ function statusOf(home: string, ...services: ServiceStatus[]): Status {
     mesh: 'up',
     keeper: 'running',
     metrics: null,
-    document: { path: join(home, 'paios.yaml'), applied: null, problem: null },
+    document: {
+      path: join(home, 'paios.yaml'),
+      applied: null,
+      problem: null,
+      changed: null,
+      errors: null,
+    },
     warnings: [],
     services,
   }
@@ -299,7 +306,9 @@ describe('paios check and schema', () => {
     const home = await makeHome(t)
     const secret = join(home, 'token')
     await writeFile(secret, 'hunter2hunter2')
-    const env = `{ T: "\${file:${secret}}", U: "\${env:PAIOS_TEST_UNSET}" }`
+    const short = join(home, 'short')
+    await writeFile(short, 'no')
+    const env = `{ T: "\${file:${secret}}", S: "\${file:${short}}", U: "\${env:PAIOS_TEST_UNSET}" }`
     await writeFile(
       join(home, 'paios.yaml'),
       `version: 1\nservices:\n  a: { command: [sh, -c, "exit 0"], env: ${env} }\n  b: { command: [no-such-program] }\n`,
@@ -308,9 +317,28 @@ describe('paios check and schema', () => {
     assert.equal(code, 0)
     assert.match(stdout, /^a +process +\/.*\/sh/m)
     assert.match(stdout, /^b +process +! no-such-program is not installed/m)
-    assert.match(stdout, /token\}: present/)
+    assert.match(stdout, /token\}: present$/m)
+    assert.match(
+      stdout,
+      /short\}: present ! too short or too ordinary to be struck out .*: take a longer one$/m,
+    )
     assert.match(stdout, /PAIOS_TEST_UNSET\}: ! .*neither in/)
     assert.doesNotMatch(stdout, /hunter2/)
+  })
+
+  it('--document looks at nothing but the document', async (t) => {
+    const home = await makeHome(t)
+    await writeFile(join(home, 'paios.yaml'), 'version: 1\nservices: { b: { command: [no-such-program] } }\n')
+    const { code, stdout } = await paios(home, 'check', '--document')
+    assert.deepEqual([code, stdout], [0, `${join(home, 'paios.yaml')} is valid: 1 service\n`])
+    const answer = JSON.parse((await paios(home, 'check', '--document', '--json')).stdout) as object
+    assert.deepEqual(answer, {
+      path: join(home, 'paios.yaml'),
+      valid: true,
+      problems: [],
+      warnings: [],
+      services: [],
+    })
   })
 
   it('prints a JSON Schema that knows the presets', async (t) => {

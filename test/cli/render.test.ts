@@ -30,6 +30,7 @@ function service(fields: Partial<ServiceStatus>): ServiceStatus {
     stopped: null,
     ready: true,
     settled: true,
+    ended: false,
     pid: 4411,
     generation: 3,
     since: minutesAgo(10),
@@ -58,7 +59,13 @@ function mesh(services: ServiceStatus[], fields: Partial<Status> = {}): Status {
     mesh: 'up',
     keeper: 'running',
     metrics: null,
-    document: { path: '/home/me/.paios/paios.yaml', applied: 'abc', problem: null },
+    document: {
+      path: '/home/me/.paios/paios.yaml',
+      applied: 'abc',
+      problem: null,
+      changed: null,
+      errors: null,
+    },
     warnings: [],
     services,
     ...fields,
@@ -106,7 +113,8 @@ describe('the status screen', () => {
   })
 
   it('lists the warnings, the trouble of the document and a gone keeper above the table', () => {
-    const document = { path: '/p.yaml', applied: null, problem: 'paios.yaml: 2 errors (line 14, 31)' }
+    const problem = 'paios.yaml cannot be read'
+    const document = { path: '/p.yaml', applied: null, problem, changed: null, errors: null }
     const screen = renderStatus(
       mesh([service({})], { warnings: ['disk full'], document, keeper: 'gone' }),
       NOW,
@@ -114,9 +122,21 @@ describe('the status screen', () => {
     )
     const [, first, second, third] = screen.split('\n')
     assert.equal(first, '! disk full')
-    assert.equal(second, '! paios.yaml: 2 errors (line 14, 31)   paios check')
+    assert.equal(second, '! paios.yaml cannot be read   paios check')
     assert.match(third!, /^! the keeper is gone/)
   })
+
+  for (const [errors, says] of [
+    ['2 errors (line 14, 31)', ': 2 errors (line 14, 31)   paios check'],
+    [null, '   paios up'],
+  ] as const) {
+    it(`says of an edit with ${errors ?? 'no error'} that it is not applied, and what to type`, () => {
+      const changed = minutesAgo(180)
+      const document = { path: '/p.yaml', applied: 'abc', problem: 'changed', changed, errors }
+      const [, warning] = renderStatus(mesh([service({})], { document }), NOW, WIDE).split('\n')
+      assert.equal(warning, `! paios.yaml changed 3 h ago, not applied${says}`)
+    })
+  }
 
   for (const columns of [80, 100, 140]) {
     it(`fits ${columns} columns and keeps the command whole`, () => {
@@ -166,7 +186,12 @@ describe('a wanted service', () => {
     it(`that is ${state} is ${down ? '' : 'not '}down`, () => assert.equal(isDown(service({ state })), down))
   }
 
+  it('that has ended and by its type does not come back is down', () => {
+    assert.equal(isDown(service({ state: 'stopped', ended: true })), true)
+  })
+
   it('is not down if nobody wants it', () => {
+    assert.equal(isDown(service({ state: 'stopped', ended: true, desired: 'stopped' })), false)
     assert.equal(isDown(service({ state: 'failed', desired: 'stopped' })), false)
   })
 })

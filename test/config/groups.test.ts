@@ -112,7 +112,7 @@ groups:
     assert.deepEqual(needs['b'], ['a'])
   })
 
-  it('refuses a need on what comes later in it, and says where and what to do', () => {
+  it('refuses a need on what comes later in it, and says once where and what to do', () => {
     assert.deepEqual(
       problemsOf(`version: 1
 services:
@@ -122,7 +122,6 @@ groups: { g: { strategy: rest_for_one } }
 `),
       [
         'paios.yaml:3:40 services.a.needs[0]: `a` needs `b`, which comes after it in the rest_for_one group `g`: put it before',
-        'paios.yaml:4:3 services.b.needs: needs form a cycle: a → b → a',
       ],
     )
   })
@@ -139,9 +138,8 @@ groups:
   early: { group: outer, needs: [c] }
   late: { group: outer }
 `)
-    const found = problems.filter((line) => line.includes('comes after it'))
     assert.deepEqual(
-      found.map((line) => line.split(', which')[0]),
+      problems.map((line) => line.split(', which')[0]),
       [
         'paios.yaml:3:44 services.a.needs[0]: `a` needs `late`',
         'paios.yaml:4:44 services.b.needs[0]: `b` needs `d`',

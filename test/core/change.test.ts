@@ -163,12 +163,25 @@ describe('a program that has changed on disk', () => {
 })
 
 describe('a life that may be the next failure', () => {
+  const settled = (stage: Stage) => isSettled(stage.child('a'), stage.mesh.children, stage.at)
+
   it('is settled a second after it is ready, and one without a doubt at once', () => {
-    const settled = (stage: Stage) => isSettled(stage.child('a'), stage.mesh.children, stage.at)
-    assert.equal(settled(new Stage([old()]).up('a')), true)
+    for (const role of ['startup', 'readiness'] as const)
+      assert.equal(settled(new Stage([old({ probes: [makeProbe(role)] })]).up('a')), true, role)
     const tried = onTrial().spawned('a')
     assert.deepEqual([tried.kind('a'), settled(tried), settled(tried.pass(1_000))], ['running', false, true])
     const again = new Stage([old()]).up('a').ended('a', 1).fire('a', 'backoff').checked('a').spawned('a')
     assert.deepEqual([again.kind('a'), settled(again), settled(again.pass(1_000))], ['running', false, true])
+  })
+
+  it('is a first one too, if no probe has found it ready: a program may end as soon as it is started', () => {
+    for (const probes of [[], [makeProbe('liveness')]]) {
+      const stage = new Stage([old({ probes })]).up('a').pass(999)
+      assert.deepEqual([stage.kind('a'), settled(stage), settled(stage.pass(1))], ['running', false, true])
+    }
+    const waits = makeSpec('b', { needs: [{ service: 'a', until: 'completed', restart: false }] })
+    const stage = new Stage([old(), waits]).up('a')
+    const isDone = () => isSettled(stage.child('b'), stage.mesh.children, stage.at)
+    assert.deepEqual([stage.kind('b'), isDone(), stage.pass(1_000) && isDone()], ['waiting', false, true])
   })
 })

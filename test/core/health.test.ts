@@ -3,14 +3,15 @@ import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import {
   forgetLiveness,
+  type Health,
   hasStarted,
   isProgressing,
   isReady,
+  type Judgement,
   judge,
   livenessFailure,
   observe,
 } from '../../supervisor/core/health.ts'
-import type { Health, Judgement } from '../../supervisor/core/state.ts'
 import { makeProbe, makeSpec } from '../sim/mesh.ts'
 import { FAIL, PASS, Stage, UNKNOWN } from './stage.ts'
 

@@ -90,7 +90,7 @@ describe('up on a mesh that runs', LIMIT, () => {
     assert.deepEqual(pidsOf(await mesh.status()), pidsOf(before), 'a dry run does nothing')
     assert.match(
       (await mesh.cli(['status'])).stdout,
-      /^! paios\.yaml changed at .*, not applied: .* paios check$/m,
+      /^! paios\.yaml changed \d+ [sm] ago, not applied {3}paios up$/m,
     )
 
     const up = await mesh.cli(['up'])
@@ -121,10 +121,14 @@ describe('up on a mesh that runs', LIMIT, () => {
     const now = await mesh.status()
     assert.deepEqual(pidsOf(now), pidsOf(before))
     assert.match(now.document.problem!, /^paios\.yaml changed at .*, not applied/)
+    const judged = await mesh.until('its errors are found', ({ document }) => document.errors !== null)
+    assert.match(judged.document.problem!, /, not applied: \d errors? \(line \d/)
     assert.match(
       (await mesh.cli(['status'])).stdout,
-      /^! paios\.yaml changed at .*, not applied: .* paios check$/m,
+      /^! paios\.yaml changed \d+ [sm] ago, not applied: \d errors? \(line .*\) {3}paios check$/m,
     )
+    const [event] = (await mesh.events()).filter(({ kind }) => kind === 'document-broken')
+    assert.match(event?.text ?? '', /^paios\.yaml was changed and is not applied: \d errors? \(line \d/)
     assert.equal((await mesh.cli(['check'])).code, 3)
   })
 

@@ -75,7 +75,9 @@ export async function layOutExample(
   const ports = { 18789: await freePort(), 8384: await freePort(), 3001: await freePort() }
   let document = readFileSync(EXAMPLE, 'utf8')
   for (const [port, own] of Object.entries(ports)) document = document.replaceAll(port, String(own))
-  const gateway = await gatewayHome({ port: ports[18789] })
+  // Its own log would bring the folder back that is removed here.
+  const logging = { file: at('.openclaw', 'gateway.log') }
+  const gateway = await gatewayHome({ port: ports[18789], config: { logging } })
   await gateway.remove()
   put('.openclaw/openclaw.json', gateway.config)
   chmodSync(at('.openclaw'), 0o700)

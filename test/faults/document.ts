@@ -98,7 +98,7 @@ const refused: Row[] = [
     name: 'edit that nobody applied',
     program: 'the supervisor',
     made: 'the document is broken by hand; no command is run',
-    sign: { mesh: /^paios\.yaml changed at .* UTC, not applied/ },
+    sign: { mesh: /^paios\.yaml changed at .* UTC, not applied: \d errors? \(line \d/ },
     person: CORRECT,
     touches: [],
     make: write('{ "version": 1, "services": { "one": { "comm'),

@@ -1,7 +1,7 @@
 /** Faults of the supervisor itself, its keeper, its record and those whom it tells. */
 
 import { spawn } from 'node:child_process'
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import Database from 'better-sqlite3'
@@ -196,15 +196,64 @@ const deaths: Row[] = [
   {
     name: 'control socket that is removed',
     program: 'the supervisor',
-    made: '`run/paios.sock` is deleted, then `paios up` (`paios status` says meanwhile that none runs)',
-    sign: { code: 5, text: /a supervisor with pid \d+ already runs/ },
-    person: '`kill -TERM` of the pid that is named: it hands over, and the next one can be reached',
-    touches: [],
-    make: async ({ mesh, at }) => {
-      rmSync(at('run/paios.sock'))
-      return mesh.cli(['up'])
+    made: '`run/paios.sock` is deleted',
+    sign: {
+      subject: 'paios',
+      event: 'socket-made-anew',
+      text: /was removed or replaced: a new one is served/,
     },
-    mend: async ({ mesh }) => kill(mesh.supervisorPid(), 'SIGTERM'),
+    person: null,
+    touches: [],
+    make: async ({ at }) => rmSync(at('run/paios.sock')) as undefined,
+    well: kept('plain', 'tree'),
+    quick: true,
+  },
+  {
+    name: 'control socket that is overwritten',
+    program: 'the supervisor',
+    made: 'a file is moved to `run/paios.sock`',
+    sign: {
+      subject: 'paios',
+      event: 'socket-made-anew',
+      text: /was removed or replaced: a new one is served/,
+    },
+    person: null,
+    touches: [],
+    make: async ({ at }) => {
+      writeFileSync(at('run/other'), 'no socket')
+      renameSync(at('run/other'), at('run/paios.sock'))
+      return undefined
+    },
+    well: kept('plain', 'tree'),
+  },
+  {
+    name: 'folder `run` that is removed',
+    program: 'the supervisor',
+    made: '`rm -r run`: socket, lock and what tells who keeps it',
+    sign: { subject: 'paios', event: 'lock-made-anew', text: /was removed or replaced: a new one is held/ },
+    person: null,
+    touches: [],
+    make: async ({ at }) => rmSync(at('run'), { recursive: true }) as undefined,
+    well: {
+      what: 'reachable, and a second supervisor is refused',
+      holds: async ({ mesh }) => {
+        const { services, warnings } = await mesh.status()
+        const { code } = await mesh.cli(['up', '--foreground'])
+        return warnings.length === 0 && services.every(({ ready }) => ready) && code === 5
+      },
+    },
+  },
+  {
+    name: 'a second supervisor after the lock was deleted',
+    program: 'the supervisor',
+    made: '`run/lock.db` is deleted, and at once `paios up --foreground`',
+    sign: { code: 5, text: /a supervisor (already answers on|with pid \d+ already runs)/ },
+    person: null,
+    touches: [],
+    make: async (stage) => {
+      rmSync(stage.at('run/lock.db'))
+      return paios('up --foreground')(stage)
+    },
     well: kept('plain', 'tree'),
   },
 ]

@@ -85,7 +85,7 @@ async function stage(t: TestContext): Promise<{ target: ProbeTarget; folder: str
   return { target, folder, cases }
 }
 
-describe('what checks leave', { timeout: 3_600_000 }, () => {
+describe('what checks leave', { timeout: 10_800_000 }, () => {
   it('is nothing: no process, no descriptor, no file', async (t) => {
     const { target, folder, cases } = await stage(t)
     const left = await programsOf(target)

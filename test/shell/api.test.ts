@@ -16,7 +16,13 @@ const status: Status = {
   mesh: 'up',
   keeper: 'none',
   metrics: null,
-  document: { path: '/home/me/.paios/paios.yaml', applied: null, problem: null },
+  document: {
+    path: '/home/me/.paios/paios.yaml',
+    applied: null,
+    problem: null,
+    changed: null,
+    errors: null,
+  },
   warnings: [],
   services: [],
 }
@@ -60,9 +66,9 @@ function controlOf(events: JournalEvent[], more: Partial<Control> = {}): Control
 async function serve(t: TestContext, control: Control): Promise<string> {
   const folder = mkdtempSync('/tmp/pa-')
   const socket = join(folder, 's')
-  const end = await serveControl(socket, control)
-  t.after(async () => {
-    await end()
+  const served = await serveControl(socket, control)
+  t.after(() => {
+    served.close()
     rmSync(folder, { recursive: true })
   })
   return socket
@@ -98,9 +104,9 @@ describe('the control socket', () => {
     const folder = mkdtempSync('/tmp/pa-')
     const socket = join(folder, 's')
     writeFileSync(socket, 'left over')
-    const end = await serveControl(socket, controlOf([]))
-    t.after(async () => {
-      await end()
+    const served = await serveControl(socket, controlOf([]))
+    t.after(() => {
+      served.close()
       rmSync(folder, { recursive: true })
     })
     const facts = statSync(socket)

@@ -42,6 +42,20 @@ async function holdElsewhere(t: TestContext, home: Home) {
   }
 }
 
+/** What another process is told that wants the lock. */
+async function refusalElsewhere(t: TestContext, home: Home): Promise<string> {
+  const script = `
+    const { takeLock } = await import(${JSON.stringify(LOCK)})
+    const { homeAt } = await import(${JSON.stringify(HOME)})
+    try { takeLock(homeAt(${JSON.stringify(home.root)}), '1.0.0'); console.log('taken') }
+    catch (error) { console.log(error.message) }`
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  t.after(() => child.kill('SIGKILL'))
+  return String((await once(child.stdout, 'data'))[0])
+}
+
 describe('the lock of a home', () => {
   it("is held with no reference to it, refused with the holder's pid, and free after kill -9", async (t) => {
     const home = openHome(t)
@@ -71,5 +85,39 @@ describe('the lock of a home', () => {
     await holdElsewhere(t, home)
     writeFileSync(home.lockInfo, 'no JSON')
     assert.throws(() => takeLock(home, '1.0.0'), { message: /^another supervisor already runs for / })
+  })
+
+  it('that was deleted is taken again, with its note, and holds others off again', async (t) => {
+    const home = openHome(t)
+    const lock = takeLock(home, '1.0.0')
+    assert.equal(lock.look(), 'held')
+    rmSync(home.lock)
+    rmSync(home.lockInfo)
+    assert.equal(lock.look(), 'retaken')
+    assert.equal(lock.look(), 'held')
+    assert.equal(readHolder(home), process.pid)
+    assert.match(await refusalElsewhere(t, home), new RegExp(`pid ${process.pid} already runs`))
+    lock.release()
+  })
+
+  it('that another has taken after it was deleted is lost, though not at the first look; its note is left', async (t) => {
+    const home = openHome(t)
+    const lock = takeLock(home, '1.0.0')
+    rmSync(home.lock)
+    const other = await holdElsewhere(t, home)
+    assert.deepEqual([lock.look(), lock.look(), lock.look()], ['held', 'held', 'lost'])
+    lock.release()
+    assert.equal(readHolder(home), other.pid)
+  })
+
+  it('that another had for a moment only is taken again', async (t) => {
+    const home = openHome(t)
+    const lock = takeLock(home, '1.0.0')
+    rmSync(home.lock)
+    const other = await holdElsewhere(t, home)
+    assert.equal(lock.look(), 'held')
+    await other.kill()
+    assert.equal(lock.look(), 'retaken')
+    lock.release()
   })
 })

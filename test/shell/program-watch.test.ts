@@ -50,6 +50,36 @@ describe('a program that changes on disk while it runs', () => {
     assert.deepEqual(told, [`script ${script}`, `link ${link}`])
   })
 
+  it('is no file that it only reads', (t) => {
+    const { put, told, watch } = stage(t)
+    const data = put('data.txt', 'one')
+    const script = put('run.sh', 'one')
+    const commands = {
+      shell: ['/bin/sh', '-c', 'cat "$0"', data],
+      script: ['/bin/sh', script, data],
+      cat: ['/bin/cat', data],
+    }
+    for (const [name, command] of Object.entries(commands)) watch.started(name, makeSpec(name, { command }))
+    put('data.txt', 'two')
+    watch.look()
+    assert.deepEqual(told, [])
+    put('run.sh', 'two')
+    watch.look()
+    assert.deepEqual(told, [`script ${script}`])
+  })
+
+  it('is a script that the command names relative to its folder, and a program behind another one', (t) => {
+    const { folder, put, told, watch } = stage(t)
+    const server = put('server.mjs', 'one')
+    const program = put('kb', 'one')
+    watch.started('relative', makeSpec('relative', { command: ['/bin/sh', 'server.mjs'], cwd: folder }))
+    watch.started('behind', makeSpec('behind', { command: ['/usr/bin/env', 'A=1', program, '--x'] }))
+    put('server.mjs', 'two')
+    put('kb', 'two')
+    watch.look()
+    assert.deepEqual(told, [`relative ${server}`, `behind ${program}`])
+  })
+
   it('that is missing in the middle of an upgrade is looked at again later', (t) => {
     const { put, told, watch } = stage(t)
     const program = put('kb', 'one')

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
-import { expandHome, MissingSecret, openSecrets } from '../../supervisor/shell/secrets.ts'
+import { expandHome, hidingOf, MissingSecret, openSecrets } from '../../supervisor/shell/secrets.ts'
 
 const folder = mkdtempSync('/tmp/ps-')
 after(() => rmSync(folder, { recursive: true }))
@@ -106,6 +106,71 @@ describe('redaction', () => {
     secrets.resolve(`\${file:${path}}`)
     const text = JSON.stringify({ env: 'line "one"\nline two' })
     assert.equal(secrets.redact(text), '{"env":"[redacted]"}')
+  })
+
+  it('of a short value, or of one that is an ordinary word, only touches where it stands alone', () => {
+    const secrets = openSecrets('/nowhere')
+    const pairs: [string, string, string][] = [
+      ['kiwi', 'kiwis kiwi, "kiwi" kiwi_1 akiwi', 'kiwis [redacted], "[redacted]" [redacted]_1 akiwi'],
+      ['service', 'services of service kb', 'services of [redacted] kb'],
+      ['482913', 'pid 4829130, pin 482913', 'pid 4829130, pin [redacted]'],
+      ['a1+b', 'a1+bc xa1+b a1+b', 'a1+bc xa1+b [redacted]'],
+    ]
+    for (const [value, text, clean] of pairs) {
+      secrets.resolve(`\${file:${place('short', value)}}`)
+      assert.equal(secrets.redact(text), clean)
+    }
+  })
+
+  it('finds a short value behind an escape sequence, whose letters are no part of a word', () => {
+    const secrets = openSecrets('/nowhere')
+    secrets.resolve(`\${file:${place('short', 'kiwi')}}`)
+    for (const before of ['\\n', '\\u000a', '%20', '\x1b[31m', '\\x0a', '=', 'user:', ''])
+      assert.equal(secrets.redact(`${before}kiwi`), `${before}[redacted]`)
+  })
+
+  it('of a random value is wherever it stands, also within other words and as a URL writes it', () => {
+    const secrets = openSecrets('/nowhere')
+    secrets.resolve(`\${file:${place('long', 'x7 qq/9z')}}`)
+    assert.equal(secrets.redact('axx7 qq/9zb ?k=x7%20qq%2F9z'), 'ax[redacted]b ?k=[redacted]')
+    secrets.resolve(`\${file:${place('long', 'correcthorsebattery')}}`)
+    assert.equal(secrets.redact('mycorrecthorsebatterys'), 'my[redacted]s')
+  })
+
+  it('leaves settings that an ${env:…} holds, but not the same words from a file of secrets', () => {
+    const path = mkdtempSync('/tmp/ps-')
+    const names = `A=production\nB=8080\nC=${path}\nD=Debug\n`
+    const text = `debug on port 8080 of production in ${path}: Debug`
+    const secrets = openSecrets(place('env', names))
+    secrets.resolve('${env:A} ${env:B} ${env:C} ${env:D}')
+    assert.equal(secrets.redact(text), text)
+    secrets.resolve(`\${file:${place('word', 'production')}}`)
+    assert.equal(secrets.redact(text), text.replace('production', '[redacted]'))
+    rmSync(path, { recursive: true })
+  })
+
+  it('finds each line of a key, since logs come line by line', () => {
+    const secrets = openSecrets('/nowhere')
+    const key = '-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0B\nAQEFAASCBKcwggSjAgEAAoIB\n-----END KEY-----'
+    secrets.resolve(`\${file:${place('key', key)}}`)
+    assert.equal(secrets.redact('read AQEFAASCBKcwggSjAgEAAoIB'), 'read [redacted]')
+  })
+
+  it('is told apart for `paios check`', () => {
+    const cases = [
+      ['${file:/x}', 'abc', 'nowhere'],
+      ['${file:/x}', 'true', 'alone'],
+      ['${file:/x}', 'sunshine', 'alone'],
+      ['${file:/x}', 'hunter2', 'everywhere'],
+      ['${json:/x#a}', '8080', 'alone'],
+      ['${env:X}', '8080', 'nowhere'],
+      ['${env:X}', 'main', 'nowhere'],
+      ['${env:X}', '/usr/bin', 'nowhere'],
+      ['${env:X}', '/no/such/path', 'everywhere'],
+      ['${env:X}', 'sunshine', 'alone'],
+      ['${env:X}', 'a-long-secret', 'everywhere'],
+    ] as const
+    for (const [reference, value, hiding] of cases) assert.equal(hidingOf(reference, value), hiding, value)
   })
 })
 

@@ -8,6 +8,7 @@ import type { Event, Row } from '../../supervisor/core/event.ts'
 import type { Child, Process } from '../../supervisor/core/state.ts'
 import type { Stepped } from '../../supervisor/core/step.ts'
 import { ChangeCheckers } from './change-checkers.ts'
+import { PaceCheckers } from './pace-checkers.ts'
 import {
   awaited,
   isBusy,
@@ -49,11 +50,13 @@ export class Checkers {
 
   readonly #tree: TreeCheckers
   readonly #change: ChangeCheckers
+  readonly #pace: PaceCheckers
 
   constructor(world: World) {
     this.#world = world
     this.#tree = new TreeCheckers(world, (text) => this.#fail(text))
     this.#change = new ChangeCheckers(world, (text) => this.#fail(text))
+    this.#pace = new PaceCheckers(world, (text) => this.#fail(text))
   }
 
   #fail(text: string): never {
@@ -65,6 +68,7 @@ export class Checkers {
     this.#untouchable.clear()
     this.#tree.begin()
     this.#change.begin()
+    this.#pace.begin()
     this.#graceUntil = 0
   }
 
@@ -122,6 +126,7 @@ export class Checkers {
     }
     this.#tree.after(event, { effects, changes })
     this.#change.after(event, { effects, changes })
+    this.#pace.after(event, { effects, changes })
     for (const [name, before] of changes) {
       const child = children.get(name)
       if (!child) continue

@@ -187,6 +187,7 @@ function interfere(world: World): string {
     [
       'backoff',
       'checking',
+      'queued',
       'spawning',
       'starting',
       'stopping',
@@ -263,13 +264,57 @@ function regroup(world: World): string {
   const at = dice.between(0, plan.specs.length - 1)
   const old = plan.specs[at]
   if (old && dice.chance(0.6)) {
-    const hash = `${old.hash}-${Math.round(world.at)}`
-    const program = plan.programs.get(old.hash)
-    plan.specs[at] = { spec: { ...old.spec, group: old.spec.group === null ? group.name : null }, hash }
-    if (program) plan.programs.set(hash, program)
+    move(world, at, old.spec.group === null ? group.name : null)
   } else plan.groups[index] = randomGroup(dice, group.name, plan.groups.slice(0, index))
   if (world.wanted === 'up') world.declare()
   return `document: ${group.name} changes`
+}
+
+/**
+ * The document changes: a group is gone. What was inside is in the one around it, or in none, or gone with it; what
+ * others need stays.
+ */
+function ungroup(world: World): string {
+  const { dice, plan } = world
+  const removed = dice.pick([...plan.groups, null])
+  if (!removed) return 'no group to remove'
+  const outer = dice.chance(0.5) ? removed.parent : null
+  for (const [index, group] of plan.groups.entries())
+    if (group.parent === removed.name) plan.groups[index] = { ...group, parent: outer }
+  plan.groups.splice(plan.groups.indexOf(removed), 1)
+  for (const old of [...plan.specs]) {
+    if (old.spec.group !== removed.name) continue
+    const index = plan.specs.indexOf(old)
+    const isNeeded = plan.specs.some(({ spec }) =>
+      spec.needs.some(({ service }) => service === old.spec.name),
+    )
+    if (!isNeeded && plan.specs.length > 4 && dice.chance(0.3)) plan.specs.splice(index, 1)
+    else move(world, index, outer)
+  }
+  if (world.wanted === 'up') world.declare()
+  return `document: ${removed.name} is gone`
+}
+
+/** The document changes: a new group around some services. */
+function addGroup(world: World): string {
+  const { dice, plan } = world
+  if (plan.groups.length >= 5) return 'no more groups'
+  const name = `group${dice.between(0, 99)}`
+  if (plan.groups.some((group) => group.name === name)) return 'nothing to add'
+  plan.groups.push(randomGroup(dice, name, plan.groups))
+  for (const index of plan.specs.keys()) if (dice.chance(0.3)) move(world, index, name)
+  if (world.wanted === 'up') world.declare()
+  return `document: ${name} is new`
+}
+
+/** A service that is the same otherwise is in another group. */
+function move({ at, plan }: World, index: number, group: string | null): void {
+  const old = plan.specs[index]
+  if (!old) return
+  const hash = `${old.hash}-${Math.round(at)}`
+  const program = plan.programs.get(old.hash)
+  plan.specs[index] = { spec: { ...old.spec, group }, hash }
+  if (program) plan.programs.set(hash, program)
 }
 
 function sleep(world: World): string {
@@ -300,6 +345,7 @@ function supervisorCrash(world: World): string {
   const state = dice.pick([
     null,
     'checking',
+    'queued',
     'spawning',
     'starting',
     'stopping',
@@ -372,6 +418,8 @@ const faults: readonly Fault[] = [
   { weight: 2, strike: downAndUp },
   { weight: 4, strike: edit },
   { weight: 3, strike: regroup },
+  { weight: 2, strike: ungroup },
+  { weight: 2, strike: addGroup },
   { weight: 3, strike: sleep },
   { weight: 2, strike: setClock },
   { weight: 8, strike: supervisorCrash },

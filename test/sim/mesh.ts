@@ -1,5 +1,6 @@
 /** Random meshes: services with needs, groups, probes, limits, and the programs that they run. */
 import type { ProbeSpec, ServiceSpec } from '../../schemas/service.ts'
+import type { StartLimit } from '../../supervisor/core/pace.ts'
 import type { Group } from '../../supervisor/core/state.ts'
 import type { Dice } from './dice.ts'
 
@@ -19,6 +20,8 @@ export type Plan = {
   readonly groups: Group[]
   /** By the hash of the declaration. */
   readonly programs: Map<string, Program>
+  /** Tighter than the real one, which a mesh of this size never reaches. */
+  readonly startLimit: StartLimit
 }
 
 /** Exit codes that the random meshes' signatures know. */
@@ -209,7 +212,12 @@ export function randomMesh(dice: Dice): Plan {
     specs.push({ spec, hash: `${spec.name}-0` })
     programs.set(`${spec.name}-0`, randomProgram(dice, spec))
   }
-  return { specs, groups, programs }
+  const startLimit = dice.pick([
+    { burst: 1, perSecond: 0.5 },
+    { burst: 3, perSecond: 1 },
+    { burst: 5, perSecond: 4 },
+  ])
+  return { specs, groups, programs, startLimit }
 }
 
 /** The groups with what is directly inside them: in the order of the services, a group where its first one is. */

@@ -6,6 +6,7 @@ export const TIMERS: Record<Child['state']['kind'], readonly string[]> = {
   idle: [],
   waiting: [],
   checking: ['preflight'],
+  queued: ['turn'],
   spawning: [],
   starting: ['budget'],
   running: ['stable'],
@@ -24,6 +25,7 @@ export const TIMERS: Record<Child['state']['kind'], readonly string[]> = {
 /** States that nothing but their timer leads out of. */
 export const NEEDS_TIMER = new Set([
   'checking',
+  'queued',
   'hung',
   'stopping',
   'sweeping',

@@ -113,7 +113,7 @@ export class World {
     this.processes = new ProcessTable(dice)
     this.answers = new Answers(this)
     this.checkers = new Checkers(this)
-    this.mesh = core.emptyMesh(1, [1, 2, 3, 4])
+    this.mesh = core.emptyMesh(1, [1, 2, 3, 4], plan.startLimit)
   }
 
   get wall(): number {
@@ -208,7 +208,8 @@ export class World {
     if (this.life !== null) return
     this.life = ++this.lives
     const word = () => this.dice.between(1, 0x7fff_ffff)
-    this.mesh = this.core.emptyMesh(this.#nextEventId, [word(), word(), word(), word()])
+    const random = [word(), word(), word(), word()] as const
+    this.mesh = this.core.emptyMesh(this.#nextEventId, random, this.plan.startLimit)
     this.tell(`-- supervisor ${this.life} begins, the mesh is wanted ${this.wanted}`)
     this.answers.begin()
     this.checkers.begin()
