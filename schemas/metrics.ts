@@ -33,13 +33,13 @@ const histogram = (help: string, buckets: readonly number[], labels: Labels = {}
 
 const service = { service: 'service' } as const
 const probe = { service: 'service', probe: 'probe' } as const
-const channel = { channel: 'channel' } as const
+const channel = { channel: ['telegram', 'ntfy', 'command'] } as const
 const mountpoint = { mountpoint: 'mountpoint' } as const
-const target = { target: 'target' } as const
+const target = { target: ['outside', 'sentinel'] } as const
 
 /** Why a process was started. */
 export const START_REASONS = ['boot', 'manual', 'crash', 'hung', 'config', 'dependency', 'sibling'] as const
-/** How a process ended: `planned` says its exit signature, `completed` is an exit 0 of what may end, `clean` another. */
+/** How a process ended: `planned` by its exit signature, `completed` an exit 0 of what may end, `clean` another. */
 export const EXIT_CAUSES = [
   'stopped',
   'completed',
@@ -52,10 +52,15 @@ export const EXIT_CAUSES = [
 ] as const
 /** The causes of exits that nobody wanted. */
 export const CRASHES = ['clean', 'error', 'signal', 'hung', 'spawn_failed'] as const
+/** How a probe run ended. */
 export const PROBE_RESULTS = ['ok', 'fail', 'timeout', 'error'] as const
 /** Parts of the supervisor in which something unexpected can be caught. */
 export const COMPONENTS = ['loop', 'rules', 'incidents', 'outbox', 'telegram', 'runbook', 'http'] as const
+/** What a gap of the tick clock was. */
+export const JUMPS = ['stall', 'sleep'] as const
+/** Why messages are held. */
 export const SUPPRESSIONS = ['startup', 'wake', 'offline', 'maintenance'] as const
+/** What a message is about; `service` is one to an alert command. */
 export const NOTICE_KINDS = [
   'opened',
   'updated',
@@ -66,8 +71,11 @@ export const NOTICE_KINDS = [
   'storm',
   'approval',
   'test',
+  'service',
 ] as const
+/** Why a delivery did not succeed. */
 export const DELIVERY_FAULTS = ['network', 'rate_limited', 'auth', 'rejected', 'server', 'timeout'] as const
+/** How a run of a runbook ended. */
 export const REMEDY_RESULTS = [
   'succeeded',
   'failed',
@@ -77,6 +85,7 @@ export const REMEDY_RESULTS = [
   'expired',
   'refused',
 ] as const
+/** What became of an action that needed approval. */
 export const DECISIONS = ['approved', 'denied', 'expired'] as const
 const SEVERITIES = ['critical', 'warning', 'info'] as const
 
@@ -102,7 +111,7 @@ export const METRICS = {
   supervisor_internal_errors_total: counter('Unexpected errors caught in the supervisor', {
     component: COMPONENTS,
   }),
-  document_valid: gauge('1 if what runs is the document as it was last applied, 0 if that one is not valid'),
+  document_valid: gauge('0 while the document as it lies there is known not to be valid'),
   service_info: gauge('Declared attributes of a service. Always 1', {
     ...service,
     kind: ['daemon', 'mcp-stdio', 'mcp-http', 'session', 'external'],

@@ -34,6 +34,8 @@ export type DocumentWatch = {
   /** From now on this is in force. */
   apply(declared: Pick<Declared, 'problem'> & { readonly mesh: Pick<Declared['mesh'], 'hash'> }): void
   state(): State
+  /** False while the document as it lies there is known not to be valid. */
+  isValid(): boolean
   /** The regular look, once a second. */
   look(): void
   close(): void
@@ -89,6 +91,11 @@ export function openDocumentWatch({ home, check, note }: DocumentWatchOptions): 
       const what = errors === null ? '`paios up` applies it' : `${errors}; ${NAMED}`
       const problem = `paios.yaml changed at ${when} UTC, not applied: ${what}`
       return { ...state, problem, changed, errors }
+    },
+    isValid() {
+      const found = known?.found
+      if (standing !== null || found?.kind === 'unreadable') return false
+      return found?.kind !== 'edited' || found.errors === null
     },
     look() {
       const one = look()

@@ -16,7 +16,7 @@ import { createLogger, type Logger } from './shell/logger.ts'
 import { type Presence, watchPresence } from './shell/presence.ts'
 import { endProbePrograms } from './shell/probe-programs.ts'
 import { openProcessTable } from './shell/process-table.ts'
-import { openSecrets } from './shell/secrets.ts'
+import { expandHome, openSecrets } from './shell/secrets.ts'
 import { createSupervisor, type Supervisor } from './shell/supervisor.ts'
 import { announce, exitUnder, openNotifier, startedBy } from './shell/under-init.ts'
 import { VERSION } from './version.ts'
@@ -101,7 +101,7 @@ async function supervise({ foreground, stopOnTerm }: MainOptions): Promise<numbe
   }
   let presence: Presence | null = null
   const lost = () => presence?.problems() ?? []
-  const socket = await serve({
+  const { socket, rules } = await serve({
     ...{ home, journal, logger, supervisor, declared, wasUnclean, foreground, finished, lost, documents },
   })
   notifier.ready()
@@ -117,6 +117,7 @@ async function supervise({ foreground, stopOnTerm }: MainOptions): Promise<numbe
   presence.close()
   documents.close()
   notifier.stopping()
+  rules.close()
   supervisor.close()
   // The answer to `down` is on its way out; the end of this process closes everything else.
   await new Promise((flushed) => setImmediate(flushed))
@@ -161,16 +162,17 @@ type Serving = {
   lost: () => string[]
   documents: DocumentWatch
 }
+type Rules = { close(): void }
 
-/** Loads what serves people: log, metrics, API. Resolves to the control socket. */
-async function serve(serving: Serving): Promise<ControlSocket> {
-  const { home, logger, supervisor, declared, wasUnclean, foreground, journal, documents } = serving
+/** Loads what serves people: log, metrics, API, alert rules. */
+async function serve(serving: Serving): Promise<{ socket: ControlSocket; rules: Rules }> {
+  const { home, logger, declared, foreground, journal, documents, wasUnclean } = serving
   const startedWall = Date.now()
   const { openMetricsEndpoint, serveControl } = await import('./shell/api.ts')
-  let loaded: Promise<{ contentType: string; text(): Promise<string> }> | null = null
+  let loaded: ReturnType<typeof watch> | null = null
   const metrics = async () => {
-    loaded ??= loadMetrics(supervisor, wasUnclean, startedWall)
-    const { contentType, text } = await loaded
+    loaded ??= watch(serving, startedWall)
+    const { contentType, text } = (await loaded).metrics
     return { contentType, text: await text() }
   }
   const endpoint = openMetricsEndpoint(metrics)
@@ -179,32 +181,50 @@ async function serve(serving: Serving): Promise<ControlSocket> {
   await logger.open(foreground)
   logger.info('supervisor started', { version: VERSION, pid: process.pid, unclean: wasUnclean })
   if (declared.problem) logger.warn(declared.problem)
-  loaded ??= loadMetrics(supervisor, wasUnclean, startedWall)
-  await loaded
+  loaded ??= watch(serving, startedWall)
+  const { rules } = await loaded
   await endpoint.apply(declared.mesh.metrics)
   const problem = endpoint.problem()
   if (problem !== null) logger.warn(problem)
   if (!declared.problem) journal.keepDocument(declared.key, JSON.stringify(declared.mesh))
-  return socket
+  return { socket, rules }
 }
 
-async function loadMetrics(supervisor: Supervisor, isUnclean: boolean, startedWall: number) {
+/** Metrics, and the alert rules over them. */
+async function watch(serving: Serving, startedWall: number) {
+  const { home, journal, supervisor, wasUnclean, documents } = serving
   const { createMetrics } = await import('./shell/metrics.ts')
   const { residentBytes } = await import('./shell/resident.ts')
+  const { openHostWatch } = await import('./shell/host-watch.ts')
+  const { openRuleEngine } = await import('./shell/rule-engine.ts')
+  const host = openHostWatch({ paths: () => [home.root, ...diskPaths(supervisor)] })
   const metrics = createMetrics({
     mesh: supervisor.mesh,
     version: VERSION,
     startedWall,
-    isUnclean,
+    isUnclean: wasUnclean,
     lastTickWall: supervisor.lastTickWall,
     lastWakeWall: supervisor.lastWakeWall,
     own: supervisor.limits.figures,
+    isJournalWritable: () => journal.problem() === null,
+    isDocumentValid: documents.isValid,
+    host: host.figures,
+    heard: host.heard,
+    outbox: supervisor.alerts.outbox.figures,
+    pings: supervisor.alerts.pings,
     treeOf: supervisor.treeOf,
     residentBytes,
   })
   supervisor.takeMetrics(metrics)
-  return metrics
+  const rules = openRuleEngine({ metrics, path: home.rules, look: host.look, found: () => undefined })
+  return { metrics, rules }
 }
+
+/** What disk probes look at. */
+const diskPaths = ({ mesh }: Supervisor): string[] =>
+  [...mesh.children.values()].flatMap(({ spec }) =>
+    spec.probes.flatMap((probe) => (probe.kind === 'disk' ? [expandHome(probe.path)] : [])),
+  )
 
 /** Status without a supervisor: the journal's view, and what still lives. */
 export async function offlineStatus(root: string): Promise<Status> {

@@ -99,7 +99,7 @@ const PACKAGES: Record<string, RegExp> = {
   fastify: /^supervisor\/shell\/api\.ts$/,
   pino: /^supervisor\/shell\/logger\.ts$/,
   'prom-client': /^supervisor\/shell\/metrics\.ts$/,
-  yaml: /^supervisor\/(document\/|config\.ts|discovery\.ts)/,
+  yaml: /^supervisor\/(document\/|export\/|config\.ts|discovery\.ts)/,
   zod: /^(schemas|services)\/|^supervisor\/(document\/|config\.ts|discovery\.ts)/,
 }
 

@@ -53,6 +53,6 @@ export const hostRules: Readonly<Record<string, AlertRule>> = {
     subject: { kind: 'host', name: 'network' },
     summary: 'This machine is offline.',
     fires: { at: 600, series: { host_network_online: '1x3 0x60' } },
-    silent: { at: 600, series: { host_network_online: '0x18 1 0x40' } },
+    silent: { at: 540, series: { host_network_online: '0x18 1 0x40' } },
   },
 }

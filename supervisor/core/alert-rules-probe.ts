@@ -48,7 +48,7 @@ export const probeRules: Readonly<Record<string, AlertRule>> = {
     subject: service,
     summary: 'Probe {probe} of {service} cannot tell: nobody knows whether it is well.',
     fires: { at: 600, series: tcp('probe_unknown', '1x60') },
-    silent: { at: 600, series: tcp('probe_unknown', '1x10 0 1x15') },
+    silent: { at: 390, series: tcp('probe_unknown', '1x10 0 1x15') },
   },
   /** Three periods and a minute, since a check may take its time and waits for its turn. */
   ProbeStale: {

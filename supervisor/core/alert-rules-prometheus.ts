@@ -69,7 +69,8 @@ export const onlyPrometheus: Readonly<Record<string, PrometheusRule>> = {
   ProbeSlow: {
     severity: 'info',
     promql:
-      'histogram_quantile(0.95, sum by (service, probe, le) (rate(paios_probe_duration_seconds_bucket[15m]))) > 2',
+      'histogram_quantile(0.95, sum by (service, probe, le) ' +
+      '(rate(paios_probe_duration_seconds_bucket[15m]))) > 2',
     metrics: ['probe_duration_seconds'],
     for: 900,
     keep: 0,

@@ -153,7 +153,7 @@ export const serviceRules: Readonly<Record<string, AlertRule>> = {
       },
     },
     silent: {
-      at: 600,
+      at: 540,
       series: {
         ...kb('service_desired_running', '1x60'),
         ...kb('service_live', '1x60'),

@@ -128,3 +128,10 @@ export function metricsIn(expression: Expression): MetricName[] {
       return [...metricsIn(expression.left), ...metricsIn(expression.right)]
   }
 }
+
+/** Every metric that an expression looks back at, with the seconds. */
+export function windowsIn(expression: Expression): (readonly [metric: MetricName, window: number])[] {
+  if ('window' in expression) return [[expression.metric, expression.window]]
+  if ('of' in expression) return windowsIn(expression.of)
+  return 'left' in expression ? [...windowsIn(expression.left), ...windowsIn(expression.right)] : []
+}

@@ -212,6 +212,8 @@ function beginSweep(child: Child, scope: Scope, exit: Exit, logTail: string): Ch
     signal: exit.signal,
     class: ending.class,
     asked,
+    isFinal: child.spec.restart !== 'permanent',
+    isFailure: then === 'retry',
   })
   return arm(told, scope, 'sweep', scope.at + SWEEP_MS)
 }

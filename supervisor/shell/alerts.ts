@@ -19,6 +19,11 @@ import type { Secrets } from './secrets.ts'
 
 /** Requests end after this at the latest. */
 const TIMEOUT_MS = 30_000
+/** A switch is overdue after three periods, and not before this. */
+const OVERDUE_MS = 600_000
+
+/** When a dead man's switch was last asked with success (null: not yet), and when it is overdue. Unix milliseconds. */
+export type Ping = { readonly target: 'outside'; readonly at: number | null; readonly dueAt: number }
 
 export type AlertsOptions = {
   readonly programs: ProbePrograms
@@ -52,8 +57,8 @@ export type Alerts = {
   outgoing(told: readonly { readonly effect: AlertEffect; readonly body: AlertBody }[]): AlertRows
   /** A tick is complete, the rules were looked at, and nothing is wrong with the supervisor itself. */
   ticked(): void
-  /** When the switch was last asked with success, in Unix milliseconds; null before the first time. */
-  lastPing(): number | null
+  /** Of each dead man's switch that the document wants. */
+  pings(): readonly Ping[]
   /** What is wrong with telling, in words; empty if nothing. */
   problems(): string[]
   close(): void
@@ -65,6 +70,7 @@ export function openAlerts(options: AlertsOptions): Alerts {
   let inForce = ''
   let askedAt = Number.NEGATIVE_INFINITY
   let lastPing: number | null = null
+  let wantedSince = 0
   let isPinging = false
   const stop = new AbortController()
   const troubles = openTroubles(options)
@@ -90,6 +96,7 @@ export function openAlerts(options: AlertsOptions): Alerts {
       listening.flush()
     },
     apply(fresh) {
+      if (!wanted.deadman && fresh.deadman) wantedSince = options.clock.wall()
       wanted = fresh
       if (!fresh.deadman) troubles.set('deadman', 'deadman', null)
       // An `up` that changes nothing interrupts no delivery.
@@ -117,11 +124,15 @@ export function openAlerts(options: AlertsOptions): Alerts {
       void failureOf(() => ping(deadman.url, options.secrets, stop.signal)).then((failed) => {
         isPinging = false
         if (stop.signal.aborted) return
-        if (failed === null) lastPing = Date.now()
+        if (failed === null) lastPing = options.clock.wall()
         troubles.set('deadman', 'deadman', failed && `the dead man's switch cannot be reached: ${failed}`)
       })
     },
-    lastPing: () => lastPing,
+    pings() {
+      if (!wanted.deadman) return []
+      const patience = Math.max(OVERDUE_MS, 3 * wanted.deadman.every)
+      return [{ target: 'outside', at: lastPing, dueAt: Math.max(lastPing ?? 0, wantedSince) + patience }]
+    },
     problems: () => troubles.all(),
     close() {
       stop.abort()
@@ -129,14 +140,6 @@ export function openAlerts(options: AlertsOptions): Alerts {
       outbox.close()
     },
   }
-}
-
-/** Counts nothing, before the metrics are there. */
-export const SILENT_NUMBERS: OutboxNumbers = {
-  enqueued: () => undefined,
-  sent: () => undefined,
-  failed: () => undefined,
-  channelUp: () => undefined,
 }
 
 /** What the command is told of a service. */

@@ -1,5 +1,6 @@
 /** What a journal event means beside its record: a line of the log, and a count. */
 import { constants } from 'node:os'
+import type { ExitSignature } from '../../schemas/service.ts'
 import type { Effect } from '../core/effect.ts'
 import type { Logger } from './logger.ts'
 import type { ExitCause, Metrics } from './metrics.ts'
@@ -32,14 +33,28 @@ export function heed(
 ): void {
   logger[LOUD.has(event) ? 'warn' : 'info'](text, { subject, generation, event, ...data })
   if (event === 'exited') {
-    const { code, signal, asked } = data as { code: number | null; signal: string | null; asked: boolean }
-    measure((to) => to.exited(subject, exitCause(text, code, signal, asked), codeOf(code, signal)))
+    const exit = data as ExitData
+    measure((to) => to.exited(subject, exitCause(text, exit), codeOf(exit.code, exit.signal)))
   }
   if (event === 'spawn-failed') measure((to) => to.exited(subject, 'spawn_failed', -1))
+  measure((to) => to.changed())
 }
 
-function exitCause(text: string, code: number | null, signal: string | null, asked: boolean): ExitCause {
-  if (asked) return text.startsWith('hung') ? 'hung' : 'stopped'
+/** What the core says of an exit. `isFinal`: its type lets it end; `isFailure`: it was ended since it had failed. */
+type ExitData = {
+  readonly code: number | null
+  readonly signal: string | null
+  readonly asked: boolean
+  readonly class?: ExitSignature['class']
+  readonly isFinal?: boolean
+  readonly isFailure?: boolean
+}
+
+function exitCause(text: string, { code, signal, asked, ...more }: ExitData): ExitCause {
+  if (asked && text.startsWith('hung')) return 'hung'
+  if (asked) return more.isFailure === true ? 'error' : 'stopped'
+  if (more.class === 'planned') return 'planned'
+  if (more.class === 'success' && more.isFinal === true) return 'completed'
   if (signal !== null) return 'signal'
   return code === 0 ? 'clean' : 'error'
 }

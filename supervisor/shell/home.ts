@@ -24,6 +24,8 @@ export type Home = {
   readonly cache: string
   /** What hung processes were doing, by service. */
   readonly snapshots: string
+  /** What the alert rules have counted and wait for. */
+  readonly rules: string
   /** What was learnt of services, one file each. */
   readonly known: string
   /** The key of the buttons in the chat. */
@@ -48,6 +50,7 @@ export function homeAt(root = process.env['PAIOS_HOME'] ?? join(homedir(), '.pai
     logs: join(root, 'logs'),
     cache: join(root, 'cache'),
     snapshots: join(root, 'snapshots'),
+    rules: join(root, 'state', 'rules.json'),
     known: join(root, 'state', 'known'),
     buttons: join(root, 'secrets', 'telegram-buttons'),
     beats: join(root, 'run', 'beats'),

@@ -16,6 +16,8 @@ export type OwnFigures = {
 
 /** How long a late tick counts. */
 const LAG_MS = 60_000
+/** Descriptors are counted this often at most: it is a walk through a folder. */
+const COUNT_MS = 30_000
 
 export type OwnLimits = {
   /** One tick of the control loop; `lateMs` after it was due. */
@@ -28,11 +30,14 @@ export type OwnLimits = {
 /** Opens the watch; `now` is monotonic milliseconds. */
 export function openOwnLimits(now: () => number = () => performance.now()): OwnLimits {
   let late: { readonly at: number; readonly ms: number }[] = []
+  let counted: { readonly at: number; readonly descriptors: number | null } | null = null
   const figures = (): OwnFigures => {
+    if (counted === null || now() - counted.at >= COUNT_MS)
+      counted = { at: now(), descriptors: countDescriptors() }
     late = late.filter(({ at }) => at > now() - LAG_MS)
     return {
       residentBytes: process.memoryUsage.rss(),
-      descriptors: countDescriptors(),
+      descriptors: counted.descriptors,
       lagMs: Math.max(0, ...late.map(({ ms }) => ms)),
     }
   }

@@ -13,7 +13,7 @@ import { showService } from '../core/snapshot.ts'
 import type { Child, Mesh } from '../core/state.ts'
 import { emptyMesh } from '../core/step.ts'
 import { openAcceptance } from './acceptance.ts'
-import { type AlertEffect, alertBody, openAlerts, SILENT_NUMBERS } from './alerts.ts'
+import { type AlertEffect, alertBody, openAlerts } from './alerts.ts'
 import type { Accepted } from './api.ts'
 import { createClock, GAP_MS, TICK_MS } from './clock.ts'
 import { SCAN_MS } from './descendants.ts'
@@ -98,8 +98,13 @@ export function createSupervisor(options: SupervisorOptions) {
   const alerts = openAlerts({
     ...{ programs, secrets, journal, clock, note },
     nextEventId: () => mesh.nextEventId++,
-    numbers: SILENT_NUMBERS,
     buttonKeyPath: home.buttons,
+    numbers: {
+      enqueued: (...told) => measure((to) => to.outbox.enqueued(...told)),
+      sent: (...told) => measure((to) => to.outbox.sent(...told)),
+      failed: (...told) => measure((to) => to.outbox.failed(...told)),
+      channelUp: (...told) => measure((to) => to.outbox.channelUp(...told)),
+    },
   })
   const known = openKnown(home.known)
   const prober = openProber({

@@ -7,12 +7,13 @@ import { join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import { NO_ALERT_ROWS } from '../../supervisor/shell/alert-tables.ts'
-import { openAlerts, SILENT_NUMBERS } from '../../supervisor/shell/alerts.ts'
+import { openAlerts } from '../../supervisor/shell/alerts.ts'
 import type { Alert } from '../../supervisor/shell/command-channel.ts'
 import { openJournal } from '../../supervisor/shell/journal.ts'
 import { openProbePrograms } from '../../supervisor/shell/probe-programs.ts'
 import { openProcessTable } from '../../supervisor/shell/process-table.ts'
 import { openSecrets } from '../../supervisor/shell/secrets.ts'
+import { SILENT_NUMBERS } from './silent-numbers.ts'
 
 const ALERT = {
   service: 'kb',

@@ -23,6 +23,12 @@ async function heeded(t: TestContext, stage: Stage) {
     lastTickWall: () => 2_000,
     lastWakeWall: () => 0,
     own: () => ({ residentBytes: 100, descriptors: 20, lagMs: 0 }),
+    isJournalWritable: () => true,
+    isDocumentValid: () => true,
+    host: () => ({ filesystems: [], isOnline: true }),
+    heard: () => undefined,
+    outbox: () => [],
+    pings: () => [],
     treeOf: () => [],
     residentBytes: () => null,
   })

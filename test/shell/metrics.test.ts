@@ -34,6 +34,12 @@ function metricsOf(mesh: ReturnType<typeof declaredMesh>) {
     lastTickWall: () => 2_000,
     lastWakeWall: () => 0,
     own: () => ({ residentBytes: 100, descriptors: 20, lagMs: 0 }),
+    isJournalWritable: () => true,
+    isDocumentValid: () => true,
+    host: () => ({ filesystems: [], isOnline: true }),
+    heard: () => undefined,
+    outbox: () => [],
+    pings: () => [],
     treeOf: () => [],
     residentBytes: () => 4096,
   })

@@ -6,10 +6,10 @@ import { setTimeout as wait } from 'node:timers/promises'
 import Database from 'better-sqlite3'
 import type { Notice } from '../../supervisor/core/alert.ts'
 import type { ChannelName, Message } from '../../supervisor/shell/alert-tables.ts'
-import { SILENT_NUMBERS } from '../../supervisor/shell/alerts.ts'
 import type { Channel, Outcome } from '../../supervisor/shell/channel.ts'
 import { type Journal, openJournal } from '../../supervisor/shell/journal.ts'
 import { type AlertWrites, type Outbox, openOutbox } from '../../supervisor/shell/outbox.ts'
+import { SILENT_NUMBERS } from './silent-numbers.ts'
 
 const HOUR_MS = 3_600_000
 const NOTHING: AlertWrites = { incidents: [], mutes: [], kept: [], notices: [], events: [] }

@@ -6,7 +6,7 @@ import { describe, it, type TestContext } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import { inspect } from 'node:util'
 import type { Notice } from '../../supervisor/core/alert.ts'
-import { openAlerts, SILENT_NUMBERS } from '../../supervisor/shell/alerts.ts'
+import { openAlerts } from '../../supervisor/shell/alerts.ts'
 import { openJournal } from '../../supervisor/shell/journal.ts'
 import type { AlertWrites } from '../../supervisor/shell/outbox.ts'
 import { openProbePrograms } from '../../supervisor/shell/probe-programs.ts'
@@ -14,6 +14,7 @@ import { openProcessTable } from '../../supervisor/shell/process-table.ts'
 import { openSecrets } from '../../supervisor/shell/secrets.ts'
 import { openTelegram } from '../../supervisor/shell/telegram.ts'
 import { OWNER, startTelegram, TOKEN } from '../telegram-server.ts'
+import { SILENT_NUMBERS } from './silent-numbers.ts'
 
 const NOTHING: AlertWrites = { incidents: [], mutes: [], kept: [], notices: [], events: [] }
 

@@ -1,0 +1,234 @@
+/**
+ * Looks at every alert rule: each 5 s, and soon after something has changed. It reads what `/metrics` shows, without
+ * writing it down, and tells what fires. What has been counted lately and what is pending is kept in a small file, so
+ * that a new supervisor goes on where the last one was; a kill costs the last seconds of it.
+ */
+import { readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { METRICS, type MetricName } from '../../schemas/metrics.ts'
+import type { Finding, Suppression } from '../core/alert.ts'
+import { RULES } from '../core/alert-rules.ts'
+import { advance, findingOf, type Instance, type Instances, waitAnew } from '../core/alert-state.ts'
+import { type Sample, type Samples, vector } from '../core/evaluate.ts'
+import { windowsIn } from '../core/expression.ts'
+import { count, forgetOutside, movedIn, type Windows } from '../core/windows.ts'
+import type { GaugeName, RuleFigures } from './metric-gauges.ts'
+import type { Metrics } from './metrics.ts'
+
+/** Time between two evaluations. */
+export const EVERY_MS = 5_000
+/** A change waits so long for others, so that a restart is over and a storm is one evaluation. */
+const SOON_MS = 50
+/** Evaluations after changes keep this distance. */
+const GAP_MS = 250
+
+const rules = Object.entries(RULES)
+const windows = new Map(rules.flatMap(([, { when }]) => windowsIn(when)).map(([name]) => [name, 0]))
+for (const [, { when }] of rules)
+  for (const [name, seconds] of windowsIn(when)) windows.set(name, Math.max(windows.get(name) ?? 0, seconds))
+const longestMs = Math.max(...windows.values()) * 1000
+
+export type RuleEngineOptions = {
+  readonly metrics: Pick<Metrics, 'sample' | 'listen' | 'provide' | 'ruleFailed' | 'internalError'>
+  /** The file that keeps windows and instances. */
+  readonly path: string
+  /** Everything that fires, after each evaluation. */
+  readonly found: (findings: readonly Finding[]) => void
+  /** Lets others look before the samples are read. */
+  readonly look: () => void
+  /** Unix milliseconds. */
+  readonly wall?: () => number
+}
+
+export type RuleEngine = {
+  /** Something has changed: evaluates in a moment. */
+  soon(): void
+  /** Evaluates now. */
+  evaluate(): readonly Finding[]
+  close(): void
+}
+
+/** Opens the engine with what the last one left, and evaluates at once and from then on. */
+export function openRuleEngine(options: RuleEngineOptions): RuleEngine {
+  const { metrics, path, found, look, wall = Date.now } = options
+  const kept = openKept(path, () => metrics.internalError('rules'))
+  const { moves, instances } = kept.state
+  let figures: RuleFigures = { evaluatedWall: null, instances: [] }
+  let timer: NodeJS.Timeout | null = null
+  let dueAt = Number.POSITIVE_INFINITY
+  let lastAt = Number.NEGATIVE_INFINITY
+  let lastWake = 0
+
+  noteStart(metrics.sample('supervisor_start_time_seconds'), kept, wall())
+  metrics.provide({ rules: () => figures })
+  metrics.listen({
+    counted(metric, labels, by) {
+      if (!windows.has(metric)) return
+      count(moves, metric, labels, by, wall())
+      kept.isDirty = true
+      soon()
+    },
+    changed: soon,
+  })
+  if (kept.isBroken) metrics.internalError('rules')
+
+  function evaluate(): readonly Finding[] {
+    if (timer) clearTimeout(timer)
+    look()
+    const at = wall()
+    if (forgetOutside(moves, at - longestMs, at)) kept.isDirty = true
+    const samples = samplesOf(metrics, moves, at)
+    const held = samples
+      .present('supervisor_suppression_active')
+      .flatMap(({ labels, value }) => (value === 1 ? [labels['reason'] as Suppression] : []))
+    const wokeAt = samples.present('supervisor_last_wake_timestamp_seconds')[0]?.value ?? 0
+    if (wokeAt !== lastWake) {
+      lastWake = wokeAt
+      for (const [name, all] of instances) instances.set(name, waitAnew(all, at / 1000))
+      kept.isDirty = true
+    }
+    const findings: Finding[] = []
+    for (const [name, rule] of rules) {
+      const before = instances.get(name) ?? NONE
+      let after: Instances
+      try {
+        after = advance(rule, before, vector(rule.when, samples, at / 1000), at / 1000)
+      } catch {
+        // Its alerts stay as they are; RuleEvaluationFailing tells.
+        metrics.ruleFailed()
+        after = before
+      }
+      if (!isSame(before, after)) kept.isDirty = true
+      if (after.size > 0) instances.set(name, after)
+      else instances.delete(name)
+      for (const one of after.values()) if (one.isFiring) findings.push(findingOf(name, rule, one, held))
+    }
+    figures = { evaluatedWall: at, instances: countsOf(instances, findings) }
+    kept.save()
+    lastAt = performance.now()
+    plan(EVERY_MS)
+    found(findings)
+    return findings
+  }
+
+  function plan(ms: number): void {
+    if (timer) clearTimeout(timer)
+    dueAt = performance.now() + ms
+    timer = setTimeout(evaluate, ms)
+  }
+
+  function soon(): void {
+    const now = performance.now()
+    const wait = Math.max(SOON_MS, lastAt + GAP_MS - now)
+    if (dueAt - now > wait) plan(wait)
+  }
+
+  plan(0)
+  return {
+    soon,
+    evaluate,
+    close() {
+      if (timer) clearTimeout(timer)
+      dueAt = Number.NEGATIVE_INFINITY
+      kept.save()
+    },
+  }
+}
+
+const NONE: Instances = new Map()
+
+/** Each metric is read once an evaluation, and only if a rule asks for it. */
+function samplesOf(metrics: RuleEngineOptions['metrics'], moves: Windows, at: number): Samples {
+  const read = new Map<string, readonly Sample[]>()
+  const once = (key: string, from: () => readonly Sample[]) => {
+    const known = read.get(key) ?? from()
+    read.set(key, known)
+    return known
+  }
+  return {
+    present: (metric) => once(metric, () => metrics.sample(metric as GaugeName)),
+    moved: (metric, window) => once(`${metric} ${window}`, () => movedIn(moves, metric, window * 1000, at)),
+  }
+}
+
+function isSame(before: Instances, after: Instances): boolean {
+  if (before.size !== after.size) return false
+  for (const [key, one] of after) {
+    const old = before.get(key)
+    if (!old || old.since !== one.since || old.isFiring !== one.isFiring || old.lostAt !== one.lostAt)
+      return false
+  }
+  return true
+}
+
+function countsOf(instances: ReadonlyMap<string, Instances>, findings: readonly Finding[]) {
+  const counts: { rule: string; state: 'pending' | 'firing' | 'held'; count: number }[] = []
+  for (const [rule, all] of instances) {
+    const firing = findings.filter((finding) => finding.rule === rule)
+    const held = firing.filter((finding) => finding.held.length > 0).length
+    counts.push({ rule, state: 'pending', count: all.size - firing.length })
+    counts.push({ rule, state: 'firing', count: firing.length - held })
+    counts.push({ rule, state: 'held', count: held })
+  }
+  return counts
+}
+
+/** A start is a change of the time of the start; no counter outlives a supervisor that could tell. */
+function noteStart(samples: readonly Sample[], kept: Kept, at: number): void {
+  const start = samples[0]?.value ?? 0
+  const { state } = kept
+  if (state.startedAt !== null && state.startedAt !== start)
+    count(state.moves, 'supervisor_start_time_seconds' satisfies MetricName, {}, 1, at)
+  state.startedAt = start
+  kept.isDirty = true
+}
+
+type KeptState = {
+  readonly moves: Windows
+  readonly instances: Map<string, Instances>
+  /** Unix seconds at which the supervisor that wrote this was started. */
+  startedAt: number | null
+}
+/** `isBroken`: there was a file that could not be read. */
+type Kept = { readonly state: KeptState; isBroken: boolean; isDirty: boolean; save(): void }
+type Written = {
+  readonly moves: readonly (readonly [string, ReturnType<typeof seriesOf>])[]
+  readonly instances: readonly (readonly [string, readonly (readonly [string, Instance])[]])[]
+  readonly startedAt: number | null
+}
+
+const seriesOf = (series: Windows extends Map<string, infer Series> ? Series : never) => [...series]
+
+/** The file: read once, written where something has changed. What cannot be read is begun anew. */
+function openKept(path: string, failed: () => void): Kept {
+  const kept: Kept = {
+    state: { moves: new Map(), instances: new Map(), startedAt: null },
+    isBroken: false,
+    isDirty: false,
+    save() {
+      if (!kept.isDirty) return
+      const { moves, instances, startedAt } = kept.state
+      const written: Written = {
+        moves: [...moves].map(([metric, series]) => [metric, seriesOf(series)]),
+        instances: [...instances].map(([rule, all]) => [rule, [...all]]),
+        startedAt,
+      }
+      try {
+        writeFileSync(`${path}.new`, JSON.stringify(written), { mode: 0o600 })
+        renameSync(`${path}.new`, path)
+        kept.isDirty = false
+      } catch {
+        // A full disk: what it holds is in memory, and the next evaluation tries again.
+        failed()
+      }
+    },
+  }
+  try {
+    const { moves, instances, startedAt } = JSON.parse(readFileSync(path, 'utf8')) as Written
+    for (const [metric, series] of moves) if (metric in METRICS) kept.state.moves.set(metric, new Map(series))
+    for (const [rule, all] of instances) if (rule in RULES) kept.state.instances.set(rule, new Map(all))
+    kept.state.startedAt = startedAt
+  } catch (error) {
+    kept.isBroken = (error as NodeJS.ErrnoException).code !== 'ENOENT'
+  }
+  return kept
+}

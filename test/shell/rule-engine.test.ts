@@ -1,0 +1,207 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, it, type TestContext } from 'node:test'
+import type { Finding } from '../../supervisor/core/alert.ts'
+import { createMetrics, type Metrics } from '../../supervisor/shell/metrics.ts'
+import { openRuleEngine, type RuleEngine } from '../../supervisor/shell/rule-engine.ts'
+import { FAIL, Stage } from '../core/stage.ts'
+import { makeProbe, makeSpec } from '../sim/mesh.ts'
+
+const START = 1_800_000_000_000
+
+/** A clock that stands until it is set, an engine over a stage, and what it found. */
+class Watch {
+  readonly stage = new Stage([makeSpec('kb', { probes: [makeProbe('readiness')] })])
+  readonly path: string
+  at = START
+  wokeAt = 0
+  startedAt = START
+  isWritable = true
+  firing: readonly Finding[] = []
+  metrics: Metrics
+  engine: RuleEngine
+
+  constructor(t: TestContext) {
+    const folder = mkdtempSync('/tmp/pre-')
+    this.path = join(folder, 'rules.json')
+    this.metrics = this.#measure()
+    this.engine = this.#open()
+    t.after(() => {
+      this.engine.close()
+      rmSync(folder, { recursive: true })
+    })
+  }
+
+  #measure(): Metrics {
+    return createMetrics({
+      mesh: this.stage.mesh,
+      version: '1.2.3',
+      startedWall: this.startedAt,
+      isUnclean: false,
+      lastTickWall: () => this.at,
+      lastWakeWall: () => this.wokeAt,
+      own: () => ({ residentBytes: 100, descriptors: 20, lagMs: 0 }),
+      isJournalWritable: () => this.isWritable,
+      isDocumentValid: () => true,
+      host: () => ({ filesystems: [], isOnline: true }),
+      heard: () => undefined,
+      outbox: () => [],
+      pings: () => [],
+      treeOf: () => [],
+      residentBytes: () => null,
+    })
+  }
+
+  #open(): RuleEngine {
+    return openRuleEngine({
+      metrics: this.metrics,
+      path: this.path,
+      look: () => undefined,
+      found: (findings) => {
+        this.firing = findings
+      },
+      wall: () => this.at,
+    })
+  }
+
+  /** Another supervisor takes over after so many seconds. */
+  restart(seconds: number): void {
+    this.engine.close()
+    this.startedAt = this.at += seconds * 1000
+    this.metrics = this.#measure()
+    this.engine = this.#open()
+  }
+
+  /** The rules that fire so many seconds later, in the order of the table. */
+  after(seconds: number): string[] {
+    this.at += seconds * 1000
+    return this.engine.evaluate().map(({ rule }) => rule)
+  }
+
+  crash(): void {
+    this.metrics.exited('kb', 'error', 1)
+  }
+}
+
+describe('the rule engine', () => {
+  it('tells a service that has no process once its time is over, with what it is about', (t) => {
+    const watch = new Watch(t)
+    assert.deepEqual(watch.after(0), [])
+    assert.deepEqual(watch.after(14), [])
+    assert.deepEqual(watch.after(1), ['ServiceDown'])
+    assert.deepEqual(watch.firing, [
+      {
+        rule: 'ServiceDown',
+        labels: { service: 'kb', kind: 'daemon', preset: 'process' },
+        subject: { kind: 'service', name: 'kb' },
+        severity: 'critical',
+        summary: 'kb is down: it has no living process, or is not live.',
+        held: [],
+      },
+    ])
+    watch.stage.up('kb')
+    assert.deepEqual(watch.after(1), [])
+  })
+
+  it('counts crashes in a window, and keeps telling of them for a while', (t) => {
+    const watch = new Watch(t)
+    watch.stage.up('kb')
+    for (let crash = 0; crash < 3; crash++) {
+      watch.crash()
+      watch.at += 100_000
+    }
+    assert.deepEqual(watch.after(0), ['ServiceCrashLooping', 'ServiceCrashed'])
+    assert.match(watch.firing[0]!.summary, /crashed 3 times/)
+    assert.deepEqual(watch.after(299), ['ServiceCrashLooping'])
+    assert.deepEqual(watch.after(1), ['ServiceCrashLooping'])
+    assert.deepEqual(watch.after(299), ['ServiceCrashLooping'])
+    assert.deepEqual(watch.after(1), [])
+  })
+
+  it('goes on after a restart of the supervisor with what was counted and what was pending', (t) => {
+    const watch = new Watch(t)
+    watch.crash()
+    watch.crash()
+    assert.deepEqual(watch.after(5), ['ServiceCrashed'])
+    watch.restart(5)
+    watch.crash()
+    assert.deepEqual(watch.after(0), ['ServiceCrashLooping', 'ServiceCrashed'])
+    assert.deepEqual(watch.after(10), ['ServiceDown', 'ServiceCrashLooping', 'ServiceCrashed'])
+  })
+
+  it('tells a supervisor that is started again and again', (t) => {
+    const watch = new Watch(t)
+    watch.stage.up('kb')
+    for (const _ of [1, 2, 3]) {
+      assert.deepEqual(watch.after(1), [])
+      watch.restart(60)
+    }
+    assert.deepEqual(watch.after(1), ['SupervisorRestarting'])
+  })
+
+  it('lets what is pending wait anew after a wake, and goes on with what fires', (t) => {
+    const watch = new Watch(t)
+    assert.deepEqual(watch.after(0), [])
+    watch.wokeAt = watch.at + 36_000_000
+    assert.deepEqual(watch.after(36_000), [])
+    assert.deepEqual(watch.after(14), [])
+    assert.deepEqual(watch.after(1), ['ServiceDown'])
+    watch.wokeAt = watch.at + 36_000_000
+    assert.deepEqual(watch.after(36_000), ['ServiceDown'])
+  })
+
+  it('names the reasons that hold a finding, and only those that hold its rule', (t) => {
+    const watch = new Watch(t)
+    watch.metrics.provide({ suppressions: () => ['startup', 'offline'] })
+    watch.isWritable = false
+    watch.after(0)
+    watch.after(15)
+    assert.deepEqual(
+      watch.firing.map(({ rule, held }) => [rule, held]),
+      [
+        ['JournalWriteFailing', []],
+        ['ServiceDown', ['startup']],
+      ],
+    )
+    const held = watch.metrics
+      .sample('alerts')
+      .filter(({ labels, value }) => labels['state'] === 'held' && value > 0)
+    assert.deepEqual(held, [{ labels: { rule: 'ServiceDown', state: 'held' }, value: 1 }])
+  })
+
+  it('tells a probe that fails as soon as its threshold is reached', (t) => {
+    const watch = new Watch(t)
+    watch.stage.up('kb').probe('kb', 'tcp-readiness', FAIL, 2)
+    assert.deepEqual(watch.after(0), [])
+    watch.stage.probe('kb', 'tcp-readiness', FAIL, 1)
+    assert.deepEqual(watch.after(0), ['ProbeFailing'])
+    assert.equal(watch.firing[0]!.summary, 'Probe tcp-readiness of kb failed 3 times in a row.')
+  })
+
+  it('begins anew with a file that cannot be read, and counts it', async (t) => {
+    const watch = new Watch(t)
+    watch.after(0)
+    watch.engine.close()
+    writeFileSync(watch.path, '{"moves":')
+    watch.restart(0)
+    assert.deepEqual(watch.after(1), ['SupervisorInternalErrors'])
+  })
+
+  it('evaluates by itself, soon after a change', async (t) => {
+    const watch = new Watch(t)
+    watch.stage.up('kb')
+    watch.after(0)
+    const found = new Promise<readonly Finding[]>((resolve) => {
+      const look = setInterval(() => {
+        if (watch.firing.length > 0) resolve(watch.firing)
+      }, 10)
+      t.after(() => clearInterval(look))
+    })
+    watch.crash()
+    assert.deepEqual(
+      (await found).map(({ rule }) => rule),
+      ['ServiceCrashed'],
+    )
+  })
+})
