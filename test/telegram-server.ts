@@ -253,6 +253,11 @@ function send(response: ServerResponse, body: Body): void {
   response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
 }
 
+/** What people see of a text: Telegram counts characters after it has parsed them. */
+function seen(text: string, isHtml: boolean): string {
+  return isHtml ? text.replaceAll(/<[^>]*>/g, '').replaceAll(/&(lt|gt|amp|quot);/g, '?') : text
+}
+
 /** Telegram's HTML as far as ours goes: `<b>` and `<s>` closed in order, no other `<`, `&` only as an entity. */
 function isBalanced(html: string): boolean {
   const rest = html.replaceAll(/<(b|s|pre|code)>[^<]*<\/\1>/g, '')

@@ -37,6 +37,7 @@ export function openPoll(options: PollOptions): Poll {
   const stop = new AbortController()
   let lastSuccess: number | null = null
   let failures = 0
+  let isTroubled = false
   let endWait: () => void = () => undefined
 
   const wait = (ms: number) =>
@@ -54,17 +55,20 @@ export function openPoll(options: PollOptions): Poll {
   }
   async function once(): Promise<void> {
     const asked = offset()
+    // After trouble one that returns at once tells whether it is over.
+    const timeout = isTroubled ? 0 : LONG_S
     const answer = await telegram.call(
       'getUpdates',
       {
-        timeout: LONG_S,
+        timeout,
         allowed_updates: ['message', 'callback_query'],
         ...(asked === undefined ? {} : { offset: asked }),
       },
       stop.signal,
-      LONG_S * 1_000,
+      timeout * 1_000,
     )
     if (stop.signal.aborted) return
+    isTroubled = !answer.ok
     if (answer.ok) {
       lastSuccess = wall()
       failures = 0
