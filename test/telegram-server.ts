@@ -106,7 +106,9 @@ export async function startTelegram(token = TOKEN): Promise<FakeTelegram> {
     }
   }
   function check(params: Body): Body | null {
-    if (String(params['text'] ?? '').length > TEXT_MAX)
+    const text = String(params['text'] ?? '')
+    if (text === '') return refusal(400, 'Bad Request: message text is empty')
+    if (seen(text, params['parse_mode'] === 'HTML').length > TEXT_MAX)
       return refusal(400, 'Bad Request: message is too long')
     const rows = (params['reply_markup'] as { inline_keyboard?: { callback_data: string }[][] } | undefined)
       ?.inline_keyboard
