@@ -117,6 +117,7 @@ export function createControl(serving: Serving, around: Around, metrics: Control
       if (!child) throw unknownService(name, [...supervisor.mesh.children.keys()])
       return supervisor.accept(name, child.spec)
     },
+    testAlerts: () => supervisor.alerts.test(),
     metrics,
   }
 }

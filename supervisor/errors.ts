@@ -94,6 +94,11 @@ export const errorCodes = {
     meaning: 'The supervisor did not come up from where it was put; what was there before was put back.',
     remedy: 'Read `PAIOS_HOME/logs/supervisor/boot.log` and what the message names, then try again.',
   },
+  'channel-failed': {
+    exitCode: 1,
+    meaning: 'Telegram or another channel of alerts cannot be reached or refuses.',
+    remedy: 'Do what the message says, then `paios alerts setup` or `paios alerts test`.',
+  },
   internal: {
     exitCode: 1,
     meaning: 'A fault of paios itself.',

@@ -14,7 +14,7 @@ const TelegramServer = imported as unknown as typeof imported.default
 export type Fault =
   | { readonly kind: 'refuse'; readonly code: number; readonly text: string; readonly parameters?: object }
   | { readonly kind: 'status'; readonly status: number; readonly body: string }
-  | { readonly kind: 'reset' | 'hang' | 'drop-after' | 'hang-after' }
+  | { readonly kind: 'reset' | 'hang' | 'drop-after' | 'hold-after' }
 
 /** One message as the chat shows it. */
 export type Shown = {
@@ -40,7 +40,7 @@ export type FakeTelegram = {
   calls(method?: string): readonly Call[]
   /** The next `times` calls of these methods go wrong; `null` ends it. */
   fail(methods: readonly string[], fault: Fault | null, times?: number): void
-  /** Ends connections that hang. */
+  /** Gives the answers that were held back, and ends connections that hang. */
   release(): void
   press(message: Shown, button: string, from?: number): Promise<void>
   /** A press with any data, as strangers can make it. */
@@ -71,6 +71,7 @@ export async function startTelegram(token = TOKEN): Promise<FakeTelegram> {
   const answers: string[] = []
   const faults: { methods: readonly string[]; fault: Fault; left: number }[] = []
   const hanging = new Set<ServerResponse>()
+  const held: (() => void)[] = []
   let updates: { update_id: number }[] = []
   let pollers = 0
   let woken: () => void = () => undefined
@@ -198,7 +199,7 @@ export async function startTelegram(token = TOKEN): Promise<FakeTelegram> {
     }
     const result = await carryOut(method, params)
     if (fault?.kind === 'drop-after') request.socket.destroy()
-    else if (fault?.kind === 'hang-after') hanging.add(response)
+    else if (fault?.kind === 'hold-after') held.push(() => send(response, result))
     else send(response, result)
   }
   const server = createServer((request, response) => void answer(request, response))
@@ -215,6 +216,7 @@ export async function startTelegram(token = TOKEN): Promise<FakeTelegram> {
       else faults.push({ methods, fault, left: times })
     },
     release() {
+      for (const answer of held.splice(0)) answer()
       for (const response of hanging) response.destroy()
       hanging.clear()
     },

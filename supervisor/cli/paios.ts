@@ -19,6 +19,7 @@ export const commands: Register = {
   mcp: { summary: 'show MCP servers, who uses them, and orphans', load: () => import('./mcp.ts') },
   logs: { summary: "show a service's own output", load: () => import('./logs.ts') },
   events: { summary: 'show what happened, and why', load: () => import('./events.ts') },
+  alerts: { summary: 'set up and try where failures are told', load: () => import('./alerts.ts') },
   check: { summary: 'check the document and what its programs resolve to', load: () => import('./check.ts') },
   schema: { summary: "print the document's JSON Schema", load: () => import('./schema.ts') },
   install: { summary: 'have systemd or launchd start the mesh at login', load: () => import('./install.ts') },

@@ -3,9 +3,11 @@
  * asked from the end of a complete tick, so that its silence tells of a supervisor that hangs, is dead, cannot
  * write its journal, or has stopped looking at its rules.
  */
+import { randomUUID } from 'node:crypto'
+import { hostname } from 'node:os'
 import type { MeshDocument } from '../../schemas/mesh.ts'
 import type { Status } from '../../schemas/status.ts'
-import type { Severity } from '../core/alert.ts'
+import type { Notice, Severity } from '../core/alert.ts'
 import type { Effect } from '../core/effect.ts'
 import type { AlertRows } from './alert-tables.ts'
 import type { OutboxNumbers } from './channel.ts'
@@ -13,7 +15,7 @@ import { channelsOf } from './channels.ts'
 import { type Listening, openListening } from './chat.ts'
 import type { AlertBody } from './command-channel.ts'
 import type { Journal } from './journal.ts'
-import { type Outbox, openOutbox } from './outbox.ts'
+import { type Outbox, openOutbox, type Tested } from './outbox.ts'
 import type { ProbePrograms } from './probe-programs.ts'
 import type { Secrets } from './secrets.ts'
 
@@ -24,6 +26,8 @@ const OVERDUE_MS = 600_000
 
 /** When a dead man's switch was last asked with success (null: not yet), and when it is overdue. Unix milliseconds. */
 export type Ping = { readonly target: 'outside'; readonly at: number | null; readonly dueAt: number }
+/** A test ends after this at the latest. */
+const TEST_MS = 30_000
 
 export type AlertsOptions = {
   readonly programs: ProbePrograms
@@ -59,6 +63,8 @@ export type Alerts = {
   ticked(): void
   /** Of each dead man's switch that the document wants. */
   pings(): readonly Ping[]
+  /** Sends a message through each channel now, and resolves to what came back. */
+  test(): Promise<readonly Tested[]>
   /** What is wrong with telling, in words; empty if nothing. */
   problems(): string[]
   close(): void
@@ -133,12 +139,22 @@ export function openAlerts(options: AlertsOptions): Alerts {
       const patience = Math.max(OVERDUE_MS, 3 * wanted.deadman.every)
       return [{ target: 'outside', at: lastPing, dueAt: Math.max(lastPing ?? 0, wantedSince) + patience }]
     },
+    test: () => outbox.test(testNotice(options.clock.wall()), TEST_MS),
     problems: () => troubles.all(),
     close() {
       stop.abort()
       listening.close()
       outbox.close()
     },
+  }
+}
+
+function testNotice(wall: number): Notice {
+  const key = `test-${randomUUID()}`
+  return {
+    ...{ key, thread: key, kind: 'test', op: 'send', severity: 'info', sound: true, buttons: [] },
+    ...{ title: `Test from ${hostname()}`, lines: ['paios alerts test: nothing is wrong.'] },
+    ...{ service: null, wall },
   }
 }
 

@@ -9,6 +9,7 @@ import { type ErrorCode, errnoOf, PaiosError } from '../errors.ts'
 import type { Baseline } from './acceptance.ts'
 import { type ControlSocket, openControlSocket } from './control-socket.ts'
 import type { EventQuery } from './history.ts'
+import type { Tested } from './outbox.ts'
 
 /** How often a follower is looked after when nothing happens. */
 const FOLLOW_MS = 200
@@ -32,6 +33,8 @@ export type Control = {
   probe(name: string): Promise<ProbeReport[]>
   /** Takes the present tools of an MCP server, or MCP servers of a brain, for what it should have. */
   acceptBaseline(name: string): Baseline
+  /** Sends a message through each channel now. */
+  testAlerts(): Promise<readonly Tested[]>
   metrics(): Promise<{ contentType: string; text: string }>
 }
 
@@ -130,6 +133,7 @@ export async function serveControl(socket: string, control: Control): Promise<Co
     { schema: object({ name }, ['name']) },
     async ({ body }) => ({ ok: true, ...control.acceptBaseline(body.name) }),
   )
+  server.post('/alerts/test', async () => ({ channels: await control.testAlerts() }))
   await server.ready()
   return openControlSocket(socket, (connection) => void server.server.emit('connection', connection))
 }

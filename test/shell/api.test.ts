@@ -58,6 +58,7 @@ function controlOf(events: JournalEvent[], more: Partial<Control> = {}): Control
     restart: accepted,
     probe: async () => [],
     acceptBaseline: (name) => ({ message: name, entries: [] }),
+    testAlerts: async () => [],
     metrics: async () => ({ contentType: 'text/plain; version=0.0.4', text: 'paios_up 1\n' }),
     ...more,
   }
