@@ -5,13 +5,14 @@ import { describe, it, type TestContext } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Notice } from '../../supervisor/core/alert.ts'
 import { PaiosError } from '../../supervisor/errors.ts'
-import { openAlerts, SILENT_NUMBERS } from '../../supervisor/shell/alerts.ts'
+import { openAlerts } from '../../supervisor/shell/alerts.ts'
 import { openJournal } from '../../supervisor/shell/journal.ts'
 import { openProbePrograms } from '../../supervisor/shell/probe-programs.ts'
 import { openProcessTable } from '../../supervisor/shell/process-table.ts'
 import { openSecrets } from '../../supervisor/shell/secrets.ts'
 import type { ChatPort, Press } from '../../supervisor/shell/telegram-chat.ts'
 import { OWNER, startTelegram, TOKEN } from '../telegram-server.ts'
+import { SILENT_NUMBERS } from './silent-numbers.ts'
 
 const STRANGER = 666
 const NOTHING = { incidents: [], mutes: [], kept: [], notices: [], events: [] }
