@@ -6,7 +6,14 @@ import { z } from 'zod'
 import { alerts } from './alerts.ts'
 import { defaultLogs } from './logs.ts'
 import type { PresetContext } from './preset.ts'
-import { commonFields, intensity, need, type ServiceSpecInput, serviceName } from './service.ts'
+import {
+  commonFields,
+  type importance,
+  intensity,
+  need,
+  type ServiceSpecInput,
+  serviceName,
+} from './service.ts'
 import { duration } from './units.ts'
 
 /** The preset of a service that names none. */
@@ -26,6 +33,7 @@ export type AnyPreset = {
   readonly id: string
   readonly summary: string
   readonly settings: z.ZodRawShape
+  readonly importance?: z.output<typeof importance>
   readonly spec: (settings: never, context: PresetContext) => Omit<ServiceSpecInput, 'name' | 'preset'>
 }
 

@@ -94,6 +94,9 @@ export const argv = z
     error: 'a command shows in ps: pass secrets through env, not in arguments',
   })
 
+/** Whose failure may make a sound: high at any hour, normal from 8:00 to 23:00, low never. */
+export const importance = z.enum(['high', 'normal', 'low'])
+
 /** Fields that every service may set in the document, whatever its preset. */
 export const commonFields = {
   needs: z.array(need).optional(),
@@ -108,6 +111,8 @@ export const commonFields = {
   startTimeout: duration.optional(),
   /** No part of the spec: how its log file is kept does not change the process. */
   logs: serviceLogs.optional(),
+  /** No part of the spec: when its failure makes a sound. */
+  importance: importance.optional(),
   restartOn: z.enum(['never', 'binary']).optional(),
   hangEvidence: z.boolean().optional(),
 } as const

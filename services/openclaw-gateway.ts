@@ -251,6 +251,7 @@ export const openclawGateway = defineService({
   id: 'openclaw-gateway',
   summary: 'The OpenClaw gateway: config, port and lock are checked first, its drain is watched',
   settings,
+  importance: 'high',
   spec: (chosen, context) => {
     const { port, program, drainGrace, observe } = chosen
     const located = locate(chosen, context)

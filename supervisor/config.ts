@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto'
 import type { AnyPreset, MeshDocument, PresetRegister } from '../schemas/mesh.ts'
 import { DEFAULT_PRESET, meshDocument } from '../schemas/mesh.ts'
 import { commonFields, type ServiceSpec, serviceSpec } from '../schemas/service.ts'
+import type { AlertPolicy, Importance } from './core/incident.ts'
 import { LOG_DEFAULTS, type LogsPolicy } from './core/log-policy.ts'
 import type { Group } from './core/state.ts'
 import { MAX_DOCUMENT_BYTES } from './document/file.ts'
@@ -35,6 +36,7 @@ export type MeshConfig = {
   readonly deadman: MeshDocument['deadman']
   readonly defaults: MeshDocument['defaults']
   readonly logs: LogsPolicy
+  readonly alerting: AlertPolicy
   /** SHA-256 of the document's bytes, hexadecimal. */
   readonly hash: string
   /** Doubts that do not make the document invalid. */
@@ -83,6 +85,7 @@ export function parseMesh(document: Uint8Array | string, options: MeshOptions): 
       deadman: mesh.deadman,
       defaults: mesh.defaults,
       logs: logsPolicy(mesh),
+      alerting: alertPolicy(mesh, options.presets),
       hash,
       warnings: sorted(checkDoubts(specs, mesh).map(source.locate)),
     },
@@ -151,8 +154,18 @@ function makeSpec(
   return { spec: atHome(serviceSpec.parse(input), options.home) }
 }
 
-/** How log files are kept is no part of a spec, so that changing it restarts nothing. */
-const isSpecField = (key: string) => Object.hasOwn(commonFields, key) && key !== 'logs'
+/** How log files are kept and who is told is no part of a spec, so that changing it restarts nothing. */
+const isSpecField = (key: string) =>
+  Object.hasOwn(commonFields, key) && key !== 'logs' && key !== 'importance'
+
+/** When whose failure makes a sound: the service's own word over that of its preset. */
+function alertPolicy({ services, defaults }: MeshDocument, presets: PresetRegister): AlertPolicy {
+  const importance = Object.entries(services).map(([name, entry]) => {
+    const own = entry['importance'] as Importance | undefined
+    return [name, own ?? presets[entry.preset ?? DEFAULT_PRESET]?.importance ?? 'normal'] as const
+  })
+  return { timezone: defaults.timezone ?? null, importance: Object.fromEntries(importance) }
+}
 
 /** How each log is kept: the service's own settings over the defaults of the document, and those over ours. */
 function logsPolicy(mesh: MeshDocument): LogsPolicy {

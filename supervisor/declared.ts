@@ -23,9 +23,9 @@ export type Declared = {
   readonly key: string
   readonly specs: readonly { readonly spec: ServiceSpec; readonly hash: string }[]
   readonly groups: readonly Group[]
-  /** A document that an older version has kept may lack `logs`. */
+  /** A document that an older version has kept may lack these. */
   readonly mesh: Pick<MeshConfig, 'specs' | 'groups' | 'metrics' | 'alerts' | 'deadman' | 'hash'> &
-    Partial<Pick<MeshConfig, 'logs'>>
+    Partial<Pick<MeshConfig, 'logs' | 'alerting'>>
   readonly warnings: string[]
   readonly problem: string | null
 }

@@ -24,6 +24,11 @@ export const errorCodes = {
     meaning: 'The mesh has no service or group of that name.',
     remedy: 'Look the name up with `paios status`.',
   },
+  'unknown-incident': {
+    exitCode: 2,
+    meaning: 'No open incident, mute, service or alert rule has that name.',
+    remedy: 'Look the name up with `paios alerts --all`.',
+  },
   'document-invalid': {
     exitCode: 3,
     meaning: 'The mesh document has problems; nothing of it was applied.',

@@ -1,6 +1,7 @@
 /** The working place of one step of the alert core: its times, its state, and what it wants done. */
 import type { Severity, Subject } from './alert.ts'
 import type { Alerting, Counts, Incident, IncidentEffect, Standing } from './incident.ts'
+import { type LocalTime, localTime } from './local-time.ts'
 
 export type AlertScope = {
   readonly at: number
@@ -9,6 +10,14 @@ export type AlertScope = {
   readonly effects: IncidentEffect[]
   /** Incidents that this step changed. */
   readonly touched: Set<string>
+  /** What the clock on the wall says, once somebody has asked. */
+  local: LocalTime | null
+}
+
+/** What the clock on the wall says now. */
+export function localNow(scope: AlertScope): LocalTime {
+  scope.local ??= localTime(scope.wall, scope.state.zone)
+  return scope.local
 }
 
 const RANK: Readonly<Record<Severity, number>> = { info: 0, warning: 1, critical: 2 }

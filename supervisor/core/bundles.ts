@@ -126,6 +126,10 @@ function worsen(scope: AlertScope, bundle: Bundle, members: readonly Incident[])
   }
 }
 
+/** True while the message of a storm is repeated, so that nothing else need be. */
+export const isStormRepeated = (scope: AlertScope): boolean =>
+  scope.state.standing.bundles.some(({ thread }) => isLoud(scope, membersOf(scope, thread)))
+
 /** True if something in it is critical, is not acknowledged, and may make a sound now. */
 const isLoud = (scope: AlertScope, members: readonly Incident[]): boolean =>
   members.some(

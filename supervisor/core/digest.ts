@@ -1,9 +1,9 @@
 /** The two messages that come by the clock: the info of the hour, and the digest of the day, also when all is quiet. */
 import type { Notice } from './alert.ts'
-import { type AlertScope, nameOf, stand } from './alert-scope.ts'
+import { type AlertScope, localNow, nameOf, stand } from './alert-scope.ts'
 import { headline, whyMuted } from './alert-texts.ts'
 import type { Activity, Incident } from './incident.ts'
-import { clockText, isQuietHour, localTime, spanText } from './local-time.ts'
+import { clockText, isQuietHour, spanText } from './local-time.ts'
 import { whatOf } from './mute.ts'
 import { EDIT_MS } from './telling.ts'
 
@@ -27,11 +27,11 @@ export function collectInfo(scope: AlertScope, before: ReadonlyMap<string, Incid
   }
   if (fresh.length === 0) return
   const { overnight, activity } = scope.state.standing
-  if (isQuietHour(scope.wall, scope.state.zone)) {
+  if (isQuietHour(localNow(scope))) {
     stand(scope, { overnight: [...overnight, ...fresh].slice(-OVERNIGHT_MAX) })
     return
   }
-  const { date, hour } = localTime(scope.wall, scope.state.zone)
+  const { date, hour } = localNow(scope)
   const thread = `activity-${date}T${String(hour).padStart(2, '0')}`
   const hourly: Activity =
     activity?.thread === thread
@@ -62,8 +62,8 @@ const notify = ({ effects, wall }: AlertScope, said: Said) =>
 
 /** Sends the digest of the day once it is 08:30, or as soon after that as the machine is awake. */
 export function tellDigest(scope: AlertScope): void {
-  const { standing, zone } = scope.state
-  const { date, minute } = localTime(scope.wall, zone)
+  const { standing } = scope.state
+  const { date, minute } = localNow(scope)
   const { digestDate } = standing
   // The first one comes with the next morning, and a clock that was set back asks for none a second time.
   if (digestDate === null || date < digestDate) {

@@ -40,13 +40,6 @@ export type IncidentFact =
       readonly isHealed: boolean
       readonly text: string
     }
-  /** A channel took what belongs to `thread`, or said why not (`error`). */
-  | {
-      readonly kind: 'delivered'
-      readonly channel: string
-      readonly thread: string
-      readonly error: string | null
-    }
 
 /** A fact with its two times: awake milliseconds and Unix milliseconds. */
 export type IncidentEvent = IncidentFact & { readonly at: number; readonly wall: number }

@@ -8,6 +8,14 @@ import type { Notice, Severity, Subject, Suppression } from './alert.ts'
 /** Whose failure may make a sound when: high always, normal by day, low never. */
 export type Importance = 'high' | 'normal' | 'low'
 
+/** What the document says of alerts: the zone of quiet hours and digest, and whose failure counts how much. */
+export type AlertPolicy = {
+  /** Null is the machine's own. */
+  readonly timezone: string | null
+  /** By service; what is not there is normal. */
+  readonly importance: Readonly<Record<string, Importance>>
+}
+
 /** Why an alert makes no message of its own, by name; `text` says it in words. */
 export type Silence = {
   readonly kind: Suppression | 'muted' | 'inhibited' | 'settling' | 'info'
@@ -140,13 +148,6 @@ export type Flap = {
   readonly isFlapping: boolean
 }
 
-/** What a channel said last. */
-export type ChannelNews = {
-  readonly okWall: number | null
-  /** Null while it works. */
-  readonly error: string | null
-}
-
 /** Info of one hour, in one message. */
 export type Activity = {
   readonly thread: string
@@ -183,7 +184,6 @@ export type Standing = {
   /** The local date of the last digest; empty before the first, null where none was thought of yet. */
   readonly digestDate: string | null
   readonly counts: Counts
-  readonly channels: Readonly<Record<string, ChannelNews>>
 }
 
 /** What alerts must know of a service. */
@@ -239,5 +239,4 @@ export const EMPTY_STANDING: Standing = {
   overnight: [],
   digestDate: null,
   counts: { opened: 0, closed: 0, silent: 0, told: 0 },
-  channels: {},
 }

@@ -8,8 +8,8 @@
  *   resolved   for 120 s nothing fired; the same subject within 15 min opens it again
  */
 
-import { type AlertScope, nameOf, put, stand, tell } from './alert-scope.ts'
-import { followBundles, forgetOld, membersOf, tellNew } from './bundles.ts'
+import { type AlertScope, nameOf, put, tell } from './alert-scope.ts'
+import { followBundles, forgetOld, isStormRepeated, membersOf, tellNew } from './bundles.ts'
 import { collectInfo, tellActivity, tellDigest } from './digest.ts'
 import { countChange, settleFlaps } from './flapping.ts'
 import {
@@ -46,11 +46,18 @@ export function restoreAlerting(left: AlertingLeft, zone: string): Alerting {
 
 /** Takes one fact. The state is consumed: `state` itself is changed. */
 export function stepIncidents(state: Alerting, event: IncidentEvent): IncidentEffect[] {
-  const scope: AlertScope = { at: event.at, wall: event.wall, state, effects: [], touched: new Set() }
+  const scope: AlertScope = {
+    at: event.at,
+    wall: event.wall,
+    state,
+    effects: [],
+    touched: new Set(),
+    local: null,
+  }
   const { standing } = state
   const before = new Map(state.incidents)
   apply(scope, event)
-  if (event.kind !== 'delivered') settle(scope, before, event.kind === 'evaluated')
+  settle(scope, before, event.kind === 'evaluated')
   for (const id of scope.touched) {
     const incident = state.incidents.get(id)
     if (incident) scope.effects.push({ kind: 'save-incident', incident })
@@ -91,8 +98,6 @@ function apply(scope: AlertScope, event: IncidentEvent): void {
     case 'repair-begun':
     case 'repair-ended':
       return repair(scope, event)
-    case 'delivered':
-      return deliver(scope, event)
   }
 }
 
@@ -134,18 +139,6 @@ function repair(
   put(scope, tell(scope, { ...incident, repair: ended, isDirty: true }, 'repair', event.text))
 }
 
-function deliver(scope: AlertScope, event: Extract<IncidentEvent, { kind: 'delivered' }>): void {
-  const { channels } = scope.state.standing
-  const { channel, thread, error } = event
-  const old = channels[channel] ?? { okWall: null, error: null }
-  const news = { okWall: error === null ? scope.wall : old.okWall, error }
-  stand(scope, { channels: { ...channels, [channel]: news } })
-  const incident = scope.state.incidents.get(thread)
-  if (!incident) return
-  const text = error === null ? `delivered by ${channel}` : `not delivered by ${channel}: ${error}`
-  if (incident.timeline.at(-1)?.text !== text) put(scope, tell(scope, incident, 'delivery', text))
-}
-
 /** What follows from the time and from everything that is known. */
 function settle(scope: AlertScope, before: ReadonlyMap<string, Incident>, isEvaluated: boolean): void {
   const { state } = scope
@@ -160,9 +153,10 @@ function settle(scope: AlertScope, before: ReadonlyMap<string, Incident>, isEval
   }
   const isNew = (one: Incident) => one.told === null && one.state === 'firing' && isVoiced(one)
   tellNew(scope, [...state.incidents.values()].filter(isNew))
+  const isStorm = isStormRepeated(scope)
   for (const { id } of [...state.incidents.values()]) {
     const incident = state.incidents.get(id)!
-    if (isStanding(incident) && incident.thread === incident.id) follow(scope, incident)
+    if (isStanding(incident) && incident.thread === incident.id) follow(scope, incident, isStorm)
   }
   followBundles(scope)
   collectInfo(scope, before)

@@ -1,10 +1,10 @@
 /** Wall clocks as people read them, computed from an instant and a zone. */
 
 /** The local date (`2026-11-21`), hour and minute of the day. */
-export function localTime(
-  wall: number,
-  zone: string,
-): { readonly date: string; readonly hour: number; readonly minute: number } {
+export type LocalTime = { readonly date: string; readonly hour: number; readonly minute: number }
+
+/** What a clock on the wall says at an instant. */
+export function localTime(wall: number, zone: string): LocalTime {
   const local = Temporal.Instant.fromEpochMilliseconds(Math.round(wall)).toZonedDateTimeISO(zone)
   return { date: local.toPlainDate().toString(), hour: local.hour, minute: local.hour * 60 + local.minute }
 }
@@ -13,8 +13,7 @@ const QUIET_FROM = 23
 const QUIET_UNTIL = 8
 
 /** True from 23:00 to 08:00. */
-export function isQuietHour(wall: number, zone: string): boolean {
-  const { hour } = localTime(wall, zone)
+export function isQuietHour({ hour }: LocalTime): boolean {
   return hour >= QUIET_FROM || hour < QUIET_UNTIL
 }
 

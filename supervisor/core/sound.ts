@@ -3,7 +3,7 @@
  * hour, normal by day, low never. What is not critical sounds only where a repair has failed, at most 12 times an hour.
  */
 import type { Severity } from './alert.ts'
-import { type AlertScope, stand } from './alert-scope.ts'
+import { type AlertScope, localNow, stand } from './alert-scope.ts'
 import type { Hush, Importance, Incident } from './incident.ts'
 import { isQuietHour } from './local-time.ts'
 
@@ -41,7 +41,7 @@ export function hushOf(scope: AlertScope, incident: Incident, severity: Severity
     return { kind: 'warning', text: 'only what is critical sounds' }
   if (importance === 'low') return { kind: 'low-importance', text: 'its importance is low' }
   if (isBeingRepaired(scope, incident)) return { kind: 'repair', text: 'it is being repaired' }
-  const isNight = isQuietHour(scope.wall, scope.state.zone)
+  const isNight = isQuietHour(localNow(scope))
   if (isNight && (severity !== 'critical' || importance !== 'high'))
     return { kind: 'quiet-hours', text: 'quiet hours, 23:00 to 08:00' }
   if (severity === 'critical') return null

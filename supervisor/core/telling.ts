@@ -88,12 +88,13 @@ export function open(scope: AlertScope, before: Incident, severity: Severity): v
   put(scope, tell(scope, incident, 'told', hush ? `told without a sound: ${hush.text}` : 'told'))
 }
 
-/** What is to be said of an incident that was told in a thread of its own. */
-export function follow(scope: AlertScope, before: Incident): void {
+/** What is to be said of an incident that was told in a thread of its own; `isStorm`: a storm is repeated instead. */
+export function follow(scope: AlertScope, before: Incident, isStorm: boolean): void {
   const { told } = before
   if (told === null) return
   const voice = voiceOf(before)
-  const incident = voice === null || voice === 'info' ? before : insist(scope, before, told, voice)
+  const incident =
+    voice === null || voice === 'info' ? before : insist(scope, before, { told, voice, isStorm })
   if (incident === null) return
   if (!incident.isDirty || scope.at - incident.editedAt < EDIT_MS || incident.state === 'resolved') return
   const saying = { severity: told.severity, title: headline(incident), lines: openLines(scope, incident) }
@@ -102,7 +103,11 @@ export function follow(scope: AlertScope, before: Incident): void {
 }
 
 /** A reply where it is worse, its repair failed, its mute ended, or nobody acknowledged it; null if one was made. */
-function insist(scope: AlertScope, incident: Incident, told: Told, voice: Severity): Incident | null {
+function insist(
+  scope: AlertScope,
+  incident: Incident,
+  { told, voice, isStorm }: { told: Told; voice: Severity; isStorm: boolean },
+): Incident | null {
   const rules = criticalRules(incident)
   const isNewCritical = rules.some((rule) => !told.rules.includes(rule))
   const isWorseNow = isWorse(voice, told.severity) || isNewCritical
@@ -122,7 +127,6 @@ function insist(scope: AlertScope, incident: Incident, told: Told, voice: Severi
   const isPending = voice === 'critical' && !told.hasSounded && hush === null
   // A repeat that would make no sound is left out: it comes once it does, such as in the morning. In a storm the
   // storm's message is repeated.
-  const isStorm = scope.state.standing.bundles.some(({ endedWall }) => endedWall === null)
   const isRepeat = voice === 'critical' && hush === null && !isStorm && scope.at >= repeatAt(told)
   if (!isPending && !isRepeat && !incident.isDue) return incident
   const repeats = nextRepeat(told, scope.at)
@@ -170,7 +174,7 @@ export function close(scope: AlertScope, before: Incident): void {
     const severity = before.told?.severity ?? before.severity
     const saying = { kind: 'closed', severity, sound: false, title: closedTitle(before) } as const
     incident = say(scope, incident, { ...saying, op: 'edit', lines: closedLines(scope, before) })
-    if (before.told?.severity === 'critical')
+    if (before.told?.severity === 'critical' && before.reopened === 0)
       incident = say(scope, incident, { ...saying, op: 'reply', lines: [] })
   }
   put(scope, incident)

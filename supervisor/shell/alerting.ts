@@ -1,0 +1,151 @@
+/**
+ * The alert core in this process: takes what the rules find and what people ask, steps the core, and commits what
+ * it wants (incidents, mutes, messages, events) as one transaction through the outbox. It decides nothing.
+ */
+import type { Finding, Notice, Suppression } from '../core/alert.ts'
+import { keyOf } from '../core/alert-scope.ts'
+import { flappingOf } from '../core/flapping.ts'
+import type { AlertPolicy, Incident, IncidentEffect, Mute, ServiceFacts, Standing } from '../core/incident.ts'
+import type { IncidentFact } from '../core/incident-event.ts'
+import { restoreAlerting, stepIncidents } from '../core/incidents.ts'
+import { isUp } from '../core/scope.ts'
+import type { Mesh, Trouble } from '../core/state.ts'
+import { activeSuppressions } from '../core/suppression.ts'
+import type { MuteRow } from './alert-tables.ts'
+import type { Clock } from './clock.ts'
+import type { AlertEvent, Outbox } from './outbox.ts'
+
+/** Where the outbox keeps what stands beside the incidents. */
+const STANDING = 'alerting'
+
+export type AlertingOptions = {
+  readonly outbox: Pick<Outbox, 'save' | 'restore'>
+  readonly clock: Pick<Clock, 'awake' | 'wall'>
+  readonly mesh: Mesh
+}
+
+export type Alerting = {
+  /** What the document in force says; the first one also begins the time after a start. */
+  apply(policy: AlertPolicy): void
+  /** Tells the core a fact. */
+  tell(fact: IncidentFact): void
+  /** Everything that fires now, by the rules. */
+  evaluated(findings: readonly Finding[]): void
+  /** A service came into trouble, or out of it. */
+  troubled(service: string, event: Trouble | 'recovered'): void
+  /** Why messages are held now; the rules and the metrics ask. */
+  suppressions(): Suppression[]
+  /** The services that go up and down too often. */
+  flapping(): string[]
+  /** Open incidents, and those that were closed a short while ago. */
+  incidents(): Incident[]
+  /** The open incident about a service, null if there is none. */
+  incidentOf(service: string): Incident | null
+  mutes(): Mute[]
+  standing(): Standing
+}
+
+/** Takes up what the last supervisor left. */
+export function openAlerting({ outbox, clock, mesh }: AlertingOptions): Alerting {
+  const left = outbox.restore()
+  const standing = left.kept.find(({ key }) => key === STANDING)?.value as Standing | undefined
+  const state = restoreAlerting(
+    {
+      incidents: left.incidents.map(({ row }) => row as Incident),
+      mutes: left.mutes.map(({ row }) => row as Mute),
+      standing: standing ?? null,
+    },
+    Temporal.Now.timeZoneId(),
+  )
+  let policy: AlertPolicy = { timezone: null, importance: {} }
+  let isStarted = false
+  let knownFacts = ''
+  /** The last event of each incident, which the next one follows from. */
+  const causes = new Map<string, number>()
+
+  function eventOf(effect: Extract<IncidentEffect, { kind: 'record' }>): AlertEvent {
+    const { subject, event, text, thread } = effect
+    const cause = causes.get(thread) ?? mesh.children.get(subject)?.cause ?? null
+    return { subject, event, text, data: { incident: thread }, cause }
+  }
+
+  function commit(effects: readonly IncidentEffect[]): void {
+    if (effects.length === 0) return
+    const records = effects.filter((effect) => effect.kind === 'record')
+    const ids = outbox.save({
+      incidents: effects.flatMap((effect) =>
+        effect.kind === 'save-incident'
+          ? [{ id: effect.incident.id, closedWall: effect.incident.closedWall, row: effect.incident }]
+          : [],
+      ),
+      mutes: effects.flatMap((effect): MuteRow[] =>
+        effect.kind === 'save-mute'
+          ? [{ id: effect.mute.id, row: effect.mute }]
+          : effect.kind === 'drop-mute'
+            ? [{ id: effect.id, row: null }]
+            : [],
+      ),
+      kept: effects.flatMap((effect) =>
+        effect.kind === 'save-standing' ? [{ key: STANDING, value: effect.standing }] : [],
+      ),
+      notices: effects.flatMap((effect): Notice[] => (effect.kind === 'notice' ? [effect.notice] : [])),
+      events: records.map(eventOf),
+    })
+    for (const [index, { thread }] of records.entries()) {
+      const id = ids[index]
+      if (id !== undefined) causes.set(thread, id)
+    }
+    for (const thread of causes.keys()) if (!isOpen(thread)) causes.delete(thread)
+  }
+  const isOpen = (id: string) => state.incidents.has(id)
+  const tell = (fact: IncidentFact) =>
+    commit(stepIncidents(state, { ...fact, at: clock.awake(), wall: clock.wall() }))
+
+  function refreshFacts(): void {
+    const services = [...mesh.children.values()].map(
+      (child): ServiceFacts => ({
+        name: child.name,
+        importance: policy.importance[child.name] ?? 'normal',
+        needs: child.spec.needs.map(({ service }) => service),
+        isUp: isUp(child),
+        isWanted:
+          mesh.wanted === 'up' && child.desired.kind === 'running' && child.spec.enabled && !child.removed,
+        stoppedWall: child.desired.kind === 'stopped' ? child.desired.at : null,
+      }),
+    )
+    const zone = policy.timezone ?? Temporal.Now.timeZoneId()
+    const facts = JSON.stringify([services, zone])
+    if (facts === knownFacts) return
+    knownFacts = facts
+    tell({ kind: 'services-changed', services, zone })
+  }
+
+  return {
+    apply(fresh) {
+      policy = fresh
+      refreshFacts()
+      if (!isStarted) tell({ kind: 'started' })
+      isStarted = true
+    },
+    tell,
+    evaluated(findings) {
+      refreshFacts()
+      tell({ kind: 'evaluated', findings })
+    },
+    troubled(service, event) {
+      // What is only degraded has not gone down; what gave up went down before that.
+      if (event === 'down') tell({ kind: 'went-down', service })
+      if (event === 'recovered') tell({ kind: 'came-up', service })
+    },
+    suppressions: () => activeSuppressions(state.standing),
+    flapping: () => flappingOf(state.standing),
+    incidents: () => [...state.incidents.values()],
+    incidentOf(service) {
+      const key = keyOf({ kind: 'service', name: service })
+      const isIt = ({ subject, state }: Incident) => state !== 'resolved' && keyOf(subject) === key
+      return [...state.incidents.values()].find(isIt) ?? null
+    },
+    mutes: () => [...state.mutes.values()],
+    standing: () => state.standing,
+  }
+}

@@ -1,0 +1,216 @@
+/**
+ * A world for the alert core: services that fail and recover, a rule engine that says so with the table's own names,
+ * a machine that sleeps and loses its network, an operator, and a disk that keeps what a step has saved. A crash at any
+ * step loses what was not saved, and nothing else.
+ */
+import type { Finding, Notice } from '../../supervisor/core/alert.ts'
+import { RULES } from '../../supervisor/core/alert-rules.ts'
+import { flappingOf } from '../../supervisor/core/flapping.ts'
+import type {
+  Alerting,
+  Importance,
+  Incident,
+  IncidentEffect,
+  Mute,
+  ServiceFacts,
+  Standing,
+} from '../../supervisor/core/incident.ts'
+import type { IncidentFact } from '../../supervisor/core/incident-event.ts'
+import { restoreAlerting, stepIncidents } from '../../supervisor/core/incidents.ts'
+import { activeSuppressions } from '../../supervisor/core/suppression.ts'
+import type { Dice } from './dice.ts'
+import { type Checkers, createCheckers, Violation } from './incident-checkers.ts'
+
+export const SECOND = 1_000
+export const MINUTE = 60_000
+export const HOUR = 3_600_000
+export const DAY = 86_400_000
+const ZONE = 'Europe/Berlin'
+/** Looks are this far apart where nothing happens, to save the simulator's time. */
+const IDLE_MS = 60_000
+const BUSY_MS = 5_000
+
+/** Which of the world's rules may fire about a service. */
+const FAULTS = [
+  'ServiceDown',
+  'ServiceGaveUp',
+  'ServiceBlocked',
+  'ServiceHung',
+  'ServiceDegraded',
+  'McpNoTools',
+]
+
+/** What the disk has. */
+type Disk = {
+  readonly incidents: Map<string, Incident>
+  readonly mutes: Map<string, Mute>
+  standing: Standing | null
+  readonly notices: Map<string, Notice>
+}
+
+/** Changes what a step wants, to see that the checkers notice. */
+export type Tamper = (effects: readonly IncidentEffect[]) => readonly IncidentEffect[]
+
+export class IncidentWorld {
+  readonly dice: Dice
+  readonly services = new Map<string, ServiceFacts>()
+  /** What is wrong now: rules by service. */
+  readonly faults = new Map<string, Set<string>>()
+  readonly disk: Disk = { incidents: new Map(), mutes: new Map(), standing: null, notices: new Map() }
+  readonly checkers: Checkers
+  readonly tamper: Tamper
+  at = 0
+  wall: number
+  state: Alerting
+  isOnline = true
+  crashes = 0
+  steps = 0
+  /** Every saved notice, oldest first. */
+  readonly told: Notice[] = []
+  /** What fired at some look, by subject: nothing else may be told. */
+  readonly fired = new Set<string>()
+  #busyUntil = 0
+
+  constructor(dice: Dice, services: number, wall: number, tamper: Tamper = (effects) => effects) {
+    this.dice = dice
+    this.wall = wall
+    this.tamper = tamper
+    for (let i = 0; i < services; i++) {
+      const needs = i === 0 || !dice.chance(0.4) ? [] : [`s${dice.between(0, i - 1)}`]
+      const importance = dice.pick<Importance>(['high', 'normal', 'normal', 'low'])
+      const facts = { isUp: true, isWanted: true, stoppedWall: null }
+      this.services.set(`s${i}`, { name: `s${i}`, importance, needs, ...facts })
+    }
+    this.checkers = createCheckers(this)
+    this.state = this.#restore()
+  }
+
+  #restore(): Alerting {
+    const { incidents, mutes, standing } = this.disk
+    const copy = <T>(value: T): T => JSON.parse(JSON.stringify(value))
+    const left = {
+      incidents: copy([...incidents.values()]),
+      mutes: copy([...mutes.values()]),
+      standing: standing && copy(standing),
+    }
+    return restoreAlerting(left, ZONE)
+  }
+
+  /** A new supervisor takes up what the disk has. */
+  start(): void {
+    this.state = this.#restore()
+    this.checkers.restored()
+    this.tell({ kind: 'services-changed', services: [...this.services.values()], zone: ZONE })
+    this.tell({ kind: 'started' })
+  }
+
+  /** One fact; a crash may come before what it made was saved, or after. */
+  tell(fact: IncidentFact): void {
+    this.steps++
+    const effects = this.tamper(stepIncidents(this.state, { ...fact, at: this.at, wall: this.wall }))
+    if (this.crashes > 0 && this.dice.chance(0.5)) {
+      this.crashes--
+      if (this.dice.chance(0.5)) this.#save(effects)
+      this.start()
+      return
+    }
+    this.#save(effects)
+    this.checkers.stepped()
+  }
+
+  #save(effects: readonly IncidentEffect[]): void {
+    const { disk } = this
+    for (const effect of effects) {
+      if (effect.kind === 'save-incident') disk.incidents.set(effect.incident.id, effect.incident)
+      if (effect.kind === 'save-mute') disk.mutes.set(effect.mute.id, effect.mute)
+      if (effect.kind === 'drop-mute') disk.mutes.delete(effect.id)
+      if (effect.kind === 'save-standing') disk.standing = effect.standing
+      if (effect.kind !== 'notice') continue
+      const { notice } = effect
+      if (disk.notices.has(notice.key)) throw new Violation(`the key ${notice.key} was used twice`)
+      disk.notices.set(notice.key, notice)
+      this.told.push(notice)
+      this.checkers.told(notice)
+    }
+    this.#busyUntil = Math.max(this.#busyUntil, effects.length > 0 ? this.at + 3 * MINUTE : 0)
+  }
+
+  /** What the rules find now. */
+  findings(): Finding[] {
+    const active = activeSuppressions(this.state.standing)
+    const found: Finding[] = []
+    const add = (rule: string, service: string) => {
+      const { severity, heldBy } = RULES[rule]!
+      const held = heldBy.filter((reason) => active.includes(reason))
+      const labels = { service }
+      this.fired.add(service)
+      found.push({
+        ...{ rule, labels, subject: { kind: 'service', name: service }, severity },
+        ...{ summary: `${service}: ${rule}`, held },
+      })
+    }
+    for (const [service, rules] of this.faults) for (const rule of rules) add(rule, service)
+    for (const service of flappingOf(this.state.standing)) add('ServiceFlapping', service)
+    return found
+  }
+
+  evaluate(): void {
+    this.tell({ kind: 'evaluated', findings: this.findings() })
+  }
+
+  /** Lets awake time pass, with a look every five seconds where something goes on. */
+  pass(ms: number): void {
+    const end = this.at + ms
+    while (this.at < end) {
+      const step = Math.min(this.at < this.#busyUntil ? BUSY_MS : IDLE_MS, end - this.at)
+      this.at += step
+      this.wall += step
+      this.evaluate()
+    }
+  }
+
+  /** The machine sleeps: only the wall clock goes on. */
+  sleep(ms: number): void {
+    this.wall += ms
+    this.tell({ kind: 'woke' })
+  }
+
+  network(isOnline: boolean): void {
+    this.isOnline = isOnline
+    this.tell({ kind: 'network-changed', isOnline })
+  }
+
+  /** Something goes wrong with a service, and with what needs it. */
+  fail(service: string, rule: string = this.dice.pick(FAULTS)): void {
+    const rules = this.faults.get(service) ?? new Set()
+    const wasWell = rules.size === 0
+    rules.add(rule)
+    this.faults.set(service, rules)
+    if (wasWell && rule === 'ServiceDown') this.tell({ kind: 'went-down', service })
+    for (const { name, needs } of this.services.values())
+      if (needs.includes(service) && this.dice.chance(0.5) && !this.faults.has(name))
+        this.fail(name, 'ServiceDown')
+    this.evaluate()
+  }
+
+  mend(service: string): void {
+    if (!this.faults.delete(service)) return
+    this.tell({ kind: 'came-up', service })
+    this.evaluate()
+  }
+
+  mendAll(): void {
+    for (const service of [...this.faults.keys()]) this.mend(service)
+  }
+
+  anyService(): string {
+    return this.dice.pick([...this.services.keys()])
+  }
+
+  /** Changes whose failure makes a sound when. */
+  setImportance(service: string, importance: Importance): void {
+    const facts = this.services.get(service)
+    if (facts) this.services.set(service, { ...facts, importance })
+    this.tell({ kind: 'services-changed', services: [...this.services.values()], zone: ZONE })
+  }
+}
