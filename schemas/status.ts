@@ -67,6 +67,16 @@ export const serviceStatus = z.strictObject({
   /** While stopping: when SIGKILL follows. */
   deadline: instant.nullable(),
   probes: z.array(probeStatus),
+  /** Its open incident, null if there is none. `why`: why nobody was told, or heard no sound. */
+  incident: z
+    .strictObject({
+      id: z.string(),
+      severity: z.enum(['critical', 'warning', 'info']),
+      since: instant,
+      acknowledged: z.boolean(),
+      why: z.string().nullable(),
+    })
+    .nullable(),
   /** Full path of the Markdown file. */
   runbook: z.string(),
   logPath: z.string().nullable(),
@@ -91,6 +101,8 @@ export const status = z.strictObject({
     errors: z.string().nullable(),
   }),
   warnings: z.array(z.string()),
+  /** Whether people are told of failures, in words: `telegram ok 08:30`. */
+  alerts: z.string(),
   services: z.array(serviceStatus),
 })
 

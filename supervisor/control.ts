@@ -1,6 +1,7 @@
 /** What the control API does, in terms of the supervisor, its document and its journal. */
 import type { ServiceSpec } from '../schemas/service.ts'
 import type { Plan, Status } from '../schemas/status.ts'
+import { openAlertDesk } from './alert-desk.ts'
 import type { Fact } from './core/event.ts'
 import { membersOf } from './core/order.ts'
 import { type Declared, planOf, readDeclared } from './declared.ts'
@@ -19,6 +20,7 @@ type Serving = {
   readonly finished: Promise<number>
   /** What the supervisor has lost of what it is found by, in words. */
   readonly lost: () => string[]
+  readonly redact: (text: string) => string
 }
 
 /** What stands around the API. `startedWall`: Unix milliseconds. */
@@ -55,7 +57,9 @@ export function createControl(serving: Serving, around: Around, metrics: Control
       ...supervisor.alerts.problems(),
       ...supervisor.limits.problems(),
       ...serving.lost(),
+      maintenanceText(supervisor),
     ].filter((warning) => warning !== null),
+    alerts: supervisor.alerts.summary(),
     services: supervisor.services(),
   })
   const known = (name: string): string => {
@@ -87,6 +91,7 @@ export function createControl(serving: Serving, around: Around, metrics: Control
       journal.keepDocument(fresh.key, JSON.stringify(fresh.mesh))
       await around.endpoint.apply(fresh.mesh.metrics)
       supervisor.alerts.apply(fresh.mesh)
+      supervisor.alerting.apply(fresh.mesh.alerting)
       supervisor.keeping.apply(fresh.mesh.logs)
       return { plan, warnings: fresh.warnings }
     },
@@ -119,7 +124,15 @@ export function createControl(serving: Serving, around: Around, metrics: Control
     },
     testAlerts: () => supervisor.alerts.test(),
     metrics,
+    alerts: openAlertDesk(home, supervisor, serving.redact),
   }
+}
+
+function maintenanceText({ alerting }: Supervisor): string | null {
+  const { maintenance } = alerting.standing()
+  if (maintenance === null) return null
+  const until = new Date(maintenance.untilWall).toTimeString().slice(0, 5)
+  return `maintenance until ${until} by ${maintenance.by}: messages are held   paios maintenance off`
 }
 
 /** Looks whether these declarations could start now, by the name of their service. */

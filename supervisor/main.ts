@@ -75,6 +75,7 @@ async function supervise({ foreground, stopOnTerm }: MainOptions): Promise<numbe
     copies: async (...asked) => (await import('./links/links.ts')).countCopies(...asked),
   })
   supervisor.alerts.apply(declared.mesh)
+  supervisor.alerting.apply(declared.mesh.alerting)
   supervisor.keeping.apply(declared.mesh.logs)
   if (left.rows.length > 0) endProbePrograms(table, home.logs)
   // A crash in the middle of `down` goes on going down; only an `up` ends that.
@@ -103,6 +104,7 @@ async function supervise({ foreground, stopOnTerm }: MainOptions): Promise<numbe
   const lost = () => presence?.problems() ?? []
   const { socket, rules } = await serve({
     ...{ home, journal, logger, supervisor, declared, wasUnclean, foreground, finished, lost, documents },
+    redact: secrets.redact,
   })
   notifier.ready()
   // Node keeps what it compiled at its end only; the next supervisor may follow a kill.
@@ -160,6 +162,7 @@ type Serving = {
   finished: Promise<number>
   /** What the supervisor has lost of what it is found by, in words. */
   lost: () => string[]
+  redact: (text: string) => string
   documents: DocumentWatch
 }
 type Rules = { close(): void }
@@ -216,7 +219,21 @@ async function watch(serving: Serving, startedWall: number) {
     residentBytes,
   })
   supervisor.takeMetrics(metrics)
-  const rules = openRuleEngine({ metrics, path: home.rules, look: host.look, found: () => undefined })
+  const { alerting, alerts } = supervisor
+  metrics.provide({
+    suppressions: alerting.suppressions,
+    isFlapping: (service) => alerting.flapping().includes(service),
+    incidents: alerting.counts,
+  })
+  const rules = openRuleEngine({
+    metrics,
+    path: home.rules,
+    look() {
+      host.look()
+      if (alerting.network(host.figures().isOnline)) alerts.flush()
+    },
+    found: alerting.evaluated,
+  })
   return { metrics, rules }
 }
 

@@ -29,6 +29,7 @@ export function readOffline(home: Home): Status {
         ...view,
         logPath: logPathOf(home.logs, child.name),
         runbook: runbookPath(home, child.name, child.spec.runbook),
+        incident: null,
       })
       const process = processOf(child)
       const lives =
@@ -59,6 +60,7 @@ export function readOffline(home: Home): Status {
           ? 'the mesh is down'
           : 'no supervisor runs: nothing is watched or restarted until `paios up`',
       ],
+      alerts: 'nobody is told',
       services,
     }
   } finally {

@@ -46,6 +46,7 @@ const LAYERS = {
   cli: ['supervisor/cli/'],
   errors: ['supervisor/errors.ts', 'supervisor/version.ts', 'supervisor/spec-hash.ts'],
   top: [
+    'supervisor/alert-desk.ts',
     'supervisor/boot/',
     'supervisor/main.ts',
     'supervisor/config.ts',

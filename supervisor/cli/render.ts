@@ -86,6 +86,8 @@ function renderHeader(status: Status, nowMs: number, layout: Layout): string {
   if (status.pid === null) parts.push('no supervisor')
   else parts.push(`up ${formatSince(status.startedAt, nowMs)}`, `pid ${status.pid}`)
   if (status.mesh === 'down') parts.push('the mesh is down')
+  // A supervisor of an older version says nothing of it, nor of incidents.
+  if (status.pid !== null && status.alerts) parts.push(`alerts: ${plain(status.alerts)}`)
   parts.push(plain(status.home))
   return cut(parts.join(' · '), layout.columns, 'bold', layout)
 }
@@ -189,7 +191,8 @@ function whyOf(service: ServiceStatus, nowMs: number): string {
   else if (service.note !== null) parts.push(service.note)
   else if (service.stopped !== null) parts.push(stoppedBy(service.stopped, nowMs))
   for (const warning of service.warnings) parts.push(`! ${warning}`)
-  return plain(parts.join('; '))
+  const text = plain(parts.join('; '))
+  return service.incident ? `${text} (${service.incident.id})`.trimStart() : text
 }
 
 /** `killed in 8 s unless it ends`. */
@@ -216,6 +219,7 @@ export function renderService(service: ServiceStatus, nowMs: number, layout: Lay
     ['wanted', service.stopped === null ? service.desired : stoppedBy(service.stopped, nowMs)],
     ['why', whyOf(service, nowMs)],
     ['next', plain(service.next ?? '')],
+    ['incident', incidentOf(service.incident, nowMs)],
     [
       'preset',
       `${service.preset} (${service.kind})${service.group === null ? '' : `, group ${service.group}`}`,
@@ -237,6 +241,16 @@ export function renderService(service: ServiceStatus, nowMs: number, layout: Lay
     lines.push(`    ${verdict} ${probe.role.padEnd(9)} ${probe.name}${count}${reason}`)
   }
   return lines.join('\n') + '\n'
+}
+
+/** Its open incident: since when, whether somebody knows, and how to see all of it. */
+function incidentOf(incident: ServiceStatus['incident'], nowMs: number): string {
+  if (!incident) return ''
+  const { id, severity, since, acknowledged, why } = incident
+  const parts = [`${id}, ${severity} for ${formatSince(since, nowMs)}`]
+  if (acknowledged) parts.push('acknowledged')
+  if (why !== null) parts.push(plain(why))
+  return `${parts.join(', ')}   paios alerts show ${id}`
 }
 
 /** A plan as lines, `nothing to change` where it is empty. */

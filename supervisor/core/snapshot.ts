@@ -60,12 +60,13 @@ export function isSettled(child: Child, children: ReadonlyMap<string, Child>, at
   return label !== 'starting' && label !== 'stopping' && label !== 'backoff' && label !== 'hung'
 }
 
-/** What a shown service depends on beside the child: the two clocks, its log file and its runbook. */
+/** What a shown service depends on beside the child: the two clocks, its log file, its runbook and its incident. */
 export type View = {
   readonly at: number
   readonly wall: number
   readonly logPath: string | null
   readonly runbook: string
+  readonly incident: ServiceStatus['incident']
 }
 
 /** One service as `status` shows it. */
@@ -95,7 +96,7 @@ export function showService(child: Child, children: ReadonlyMap<string, Child>, 
     restarts7d: child.counters.walls.length,
     reason: reasonOf(child, children, view),
     note: 'health' in state ? notes(spec, state.health) : null,
-    next: nextOf(child, label),
+    next: nextOf(child, label) ?? (view.incident === null ? null : `paios runbook ${child.name}`),
     warnings: [
       ...Object.values(child.warnings).map((reason) => `would not start again: ${reason}`),
       ...(child.leftovers.length ? [`left over from an earlier life: ${child.leftovers.join(', ')}`] : []),
@@ -110,6 +111,7 @@ export function showService(child: Child, children: ReadonlyMap<string, Child>, 
     rejected: child.rejected?.reason ?? null,
     deadline: state.kind === 'stopping' ? iso(view.wall + Math.max(0, state.deadline - view.at)) : null,
     probes: showProbes(child),
+    incident: view.incident,
     runbook: view.runbook,
     logPath: view.logPath,
   }

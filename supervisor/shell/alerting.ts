@@ -2,7 +2,7 @@
  * The alert core in this process: takes what the rules find and what people ask, steps the core, and commits what
  * it wants (incidents, mutes, messages, events) as one transaction through the outbox. It decides nothing.
  */
-import type { Finding, Notice, Suppression } from '../core/alert.ts'
+import type { Finding, Notice, Severity, Suppression } from '../core/alert.ts'
 import { keyOf } from '../core/alert-scope.ts'
 import { flappingOf } from '../core/flapping.ts'
 import type { AlertPolicy, Incident, IncidentEffect, Mute, ServiceFacts, Standing } from '../core/incident.ts'
@@ -18,6 +18,9 @@ import type { AlertEvent, Outbox } from './outbox.ts'
 /** Where the outbox keeps what stands beside the incidents. */
 const STANDING = 'alerting'
 
+const SEVERITIES = ['critical', 'warning', 'info'] as const
+const STATES = ['open', 'acknowledged', 'muted'] as const
+
 export type AlertingOptions = {
   readonly outbox: Pick<Outbox, 'save' | 'restore'>
   readonly clock: Pick<Clock, 'awake' | 'wall'>
@@ -25,8 +28,8 @@ export type AlertingOptions = {
 }
 
 export type Alerting = {
-  /** What the document in force says; the first one also begins the time after a start. */
-  apply(policy: AlertPolicy): void
+  /** What the document in force says, where its version says it; the first one begins the time after a start. */
+  apply(policy: AlertPolicy | undefined): void
   /** Tells the core a fact. */
   tell(fact: IncidentFact): void
   /** Everything that fires now, by the rules. */
@@ -41,6 +44,10 @@ export type Alerting = {
   incidents(): Incident[]
   /** The open incident about a service, null if there is none. */
   incidentOf(service: string): Incident | null
+  /** Whether the machine has a way out; true if it has one again. */
+  network(isOnline: boolean): boolean
+  /** Open incidents by severity and state, for the metrics. */
+  counts(): { severity: Severity; state: 'open' | 'acknowledged' | 'muted'; count: number }[]
   mutes(): Mute[]
   standing(): Standing
 }
@@ -59,6 +66,7 @@ export function openAlerting({ outbox, clock, mesh }: AlertingOptions): Alerting
   )
   let policy: AlertPolicy = { timezone: null, importance: {} }
   let isStarted = false
+  let isKnownOnline: boolean | null = null
   let knownFacts = ''
   /** The last event of each incident, which the next one follows from. */
   const causes = new Map<string, number>()
@@ -122,7 +130,7 @@ export function openAlerting({ outbox, clock, mesh }: AlertingOptions): Alerting
 
   return {
     apply(fresh) {
-      policy = fresh
+      if (fresh) policy = fresh
       refreshFacts()
       if (!isStarted) tell({ kind: 'started' })
       isStarted = true
@@ -144,6 +152,24 @@ export function openAlerting({ outbox, clock, mesh }: AlertingOptions): Alerting
       const key = keyOf({ kind: 'service', name: service })
       const isIt = ({ subject, state }: Incident) => state !== 'resolved' && keyOf(subject) === key
       return [...state.incidents.values()].find(isIt) ?? null
+    },
+    network(isOnline) {
+      if (isOnline === isKnownOnline) return false
+      isKnownOnline = isOnline
+      tell({ kind: 'network-changed', isOnline })
+      return isOnline
+    },
+    counts() {
+      const open = [...state.incidents.values()].filter((one) => one.state !== 'resolved')
+      const stateOf = ({ acked, told }: Incident) =>
+        acked !== null ? 'acknowledged' : told === null ? 'muted' : 'open'
+      return SEVERITIES.flatMap((severity) =>
+        STATES.map((wanted) => ({
+          severity,
+          state: wanted,
+          count: open.filter((one) => one.severity === severity && stateOf(one) === wanted).length,
+        })),
+      )
     },
     mutes: () => [...state.mutes.values()],
     standing: () => state.standing,

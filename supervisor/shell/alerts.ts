@@ -10,7 +10,7 @@ import type { Status } from '../../schemas/status.ts'
 import type { Notice, Severity } from '../core/alert.ts'
 import type { Effect } from '../core/effect.ts'
 import type { AlertRows } from './alert-tables.ts'
-import type { OutboxNumbers } from './channel.ts'
+import type { ChannelFigures, OutboxNumbers } from './channel.ts'
 import { channelsOf } from './channels.ts'
 import { type Listening, openListening } from './chat.ts'
 import type { AlertBody } from './command-channel.ts'
@@ -65,6 +65,8 @@ export type Alerts = {
   pings(): readonly Ping[]
   /** Sends a message through each channel now, and resolves to what came back. */
   test(): Promise<readonly Tested[]>
+  /** Whether people are told, in words: `telegram ok 08:30`. */
+  summary(): string
   /** What is wrong with telling, in words; empty if nothing. */
   problems(): string[]
   close(): void
@@ -80,9 +82,17 @@ export function openAlerts(options: AlertsOptions): Alerts {
   let isPinging = false
   const stop = new AbortController()
   const troubles = openTroubles(options)
+  const sentWalls = new Map<ChannelFigures['channel'], number>()
   const outbox = openOutbox({
     ...options,
     redact: options.secrets.redact,
+    numbers: {
+      ...options.numbers,
+      sent(channel, delayMs) {
+        sentWalls.set(channel, options.clock.wall())
+        options.numbers.sent(channel, delayMs)
+      },
+    },
     trouble: (channel, text) => troubles.set('alert', channel, text),
     random: Math.random,
   })
@@ -140,6 +150,12 @@ export function openAlerts(options: AlertsOptions): Alerts {
       return [{ target: 'outside', at: lastPing, dueAt: Math.max(lastPing ?? 0, wantedSince) + patience }]
     },
     test: () => outbox.test(testNotice(options.clock.wall()), TEST_MS),
+    summary() {
+      const all = outbox
+        .figures()
+        .map((figures) => channelText(figures, sentWalls.get(figures.channel) ?? null))
+      return all.join(', ') || 'nobody is told'
+    },
     problems: () => troubles.all(),
     close() {
       stop.abort()
@@ -156,6 +172,18 @@ function testNotice(wall: number): Notice {
     ...{ title: `Test from ${hostname()}`, lines: ['paios alerts test: nothing is wrong.'] },
     ...{ service: null, wall },
   }
+}
+
+/** A channel in `paios status`: works, with the time of its last message, or what is wrong. */
+function channelText(
+  { channel, isUp, pending, oldestWall }: ChannelFigures,
+  sentWall: number | null,
+): string {
+  const clock = (wall: number) => new Date(wall).toTimeString().slice(0, 5)
+  if (isUp === false) return `${channel} does not work, ${pending} waiting`
+  if (oldestWall !== null && pending > 0) return `${channel} ${pending} waiting since ${clock(oldestWall)}`
+  if (sentWall !== null) return `${channel} ok ${clock(sentWall)}`
+  return isUp === null ? `${channel} not tried yet` : `${channel} ok`
 }
 
 /** What the command is told of a service. */

@@ -7,6 +7,7 @@ import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
 import type { JournalEvent, Plan, ProbeReport, Status } from '../../schemas/status.ts'
 import { type ErrorCode, errnoOf, PaiosError } from '../errors.ts'
 import type { Baseline } from './acceptance.ts'
+import { type AlertControl, addAlertRoutes } from './alert-api.ts'
 import { type ControlSocket, openControlSocket } from './control-socket.ts'
 import type { EventQuery } from './history.ts'
 import type { Tested } from './outbox.ts'
@@ -36,6 +37,7 @@ export type Control = {
   /** Sends a message through each channel now. */
   testAlerts(): Promise<readonly Tested[]>
   metrics(): Promise<{ contentType: string; text: string }>
+  readonly alerts: AlertControl
 }
 
 /** A command that was taken on, and the services that it concerns. */
@@ -44,6 +46,7 @@ export type Accepted = { readonly message: string; readonly names: readonly stri
 const HTTP_STATUS: Partial<Record<ErrorCode, number>> = {
   usage: 400,
   'unknown-service': 404,
+  'unknown-incident': 404,
   'document-invalid': 422,
   'document-unreadable': 422,
   'document-too-large': 422,
@@ -134,6 +137,7 @@ export async function serveControl(socket: string, control: Control): Promise<Co
     async ({ body }) => ({ ok: true, ...control.acceptBaseline(body.name) }),
   )
   server.post('/alerts/test', async () => ({ channels: await control.testAlerts() }))
+  addAlertRoutes(server, control.alerts)
   await server.ready()
   return openControlSocket(socket, (connection) => void server.server.emit('connection', connection))
 }

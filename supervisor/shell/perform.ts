@@ -1,6 +1,7 @@
 /** How each intention of the core is carried out: a total table, one entry an effect. It decides nothing. */
 import type { Mesh } from '../core/state.ts'
 import { PaiosError } from '../errors.ts'
+import type { Alerting } from './alerting.ts'
 import type { Perform } from './driver.ts'
 import { keepHangEvidence } from './hang-evidence.ts'
 import { heed, type Told } from './heed.ts'
@@ -36,6 +37,7 @@ export type Parts = {
   readonly subject: (service: string) => Subject | null
   readonly tell: Tell
   readonly measure: (told: Told) => void
+  readonly troubled: Alerting['troubled']
   /** Everything is stopped and the mesh is down. */
   readonly ended: () => void
 }
@@ -43,7 +45,7 @@ export type Parts = {
 /** The table over these parts. */
 export function performer(parts: Parts): Perform {
   const { home, journal, secrets, table, logger, mesh, timers, processes, prober, programWatch } = parts
-  const { keeping, requests, subject, tell, measure, ended } = parts
+  const { keeping, requests, subject, tell, measure, troubled, ended } = parts
   return {
     'run-preflight': ({ service, attempt }) => {
       const about = subject(service)
@@ -106,8 +108,8 @@ export function performer(parts: Parts): Perform {
     'set-timer': ({ service, timer, token, at }) => timers.set(service, timer, token, at),
     'cancel-timer': ({ service, timer }) => timers.cancel(service, timer),
     record: (effect) => heed(effect, logger, measure),
-    // Was committed with the step that says it, and is on its way.
-    alert: () => undefined,
+    // What it says was committed with its step, and is on its way.
+    alert: ({ service, event }) => troubled(service, event),
     forget: ({ service }) => {
       processes.forget(service)
       keeping.forget(service)

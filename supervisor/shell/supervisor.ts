@@ -13,6 +13,8 @@ import { showService } from '../core/snapshot.ts'
 import type { Child, Mesh } from '../core/state.ts'
 import { emptyMesh } from '../core/step.ts'
 import { openAcceptance } from './acceptance.ts'
+import { besideService } from './alert-views.ts'
+import { openAlerting } from './alerting.ts'
 import { type AlertEffect, alertBody, openAlerts } from './alerts.ts'
 import type { Accepted } from './api.ts'
 import { createClock, GAP_MS, TICK_MS } from './clock.ts'
@@ -79,6 +81,7 @@ export function createSupervisor(options: SupervisorOptions) {
     measure((to) => to.jumped('stall'))
     observed.slept(gapMs, lastWakeWall)
     post({ kind: 'host-woke', gapMs })
+    alerting.tell({ kind: 'woke' })
     prober.woke()
     alerts.flush()
   })
@@ -106,6 +109,7 @@ export function createSupervisor(options: SupervisorOptions) {
       channelUp: (...told) => measure((to) => to.outbox.channelUp(...told)),
     },
   })
+  const alerting = openAlerting({ outbox: alerts.outbox, clock, mesh })
   const known = openKnown(home.known)
   const prober = openProber({
     secrets,
@@ -151,6 +155,7 @@ export function createSupervisor(options: SupervisorOptions) {
       wall: clock.wall(),
       logPath: child.spec.command ? logPathOf(home.logs, child.name) : null,
       runbook: runbookPath(home, child.name, child.spec.runbook),
+      incident: besideService(alerting.incidentOf(child.name)),
     })
   const perform = performer({
     ...{
@@ -166,7 +171,7 @@ export function createSupervisor(options: SupervisorOptions) {
       programWatch,
       keeping,
     },
-    ...{ requests, subject, tell, measure },
+    ...{ requests, subject, tell, measure, troubled: alerting.troubled },
     ended: () => {
       if (hasEnded) return
       hasEnded = true
@@ -254,6 +259,7 @@ export function createSupervisor(options: SupervisorOptions) {
     },
     accept: openAcceptance(known, tell, (service) => prober.again(service, 'readiness')),
     alerts,
+    alerting,
     keeping,
     programs,
     limits,

@@ -55,6 +55,7 @@ const kb: ServiceStatus = {
   rejected: null,
   deadline: null,
   probes: [],
+  incident: null,
   runbook: 'process.md',
   logPath: null,
 }
@@ -76,6 +77,7 @@ function statusOf(home: string, ...services: ServiceStatus[]): Status {
       errors: null,
     },
     warnings: [],
+    alerts: 'nobody is told',
     services,
   }
 }

@@ -44,6 +44,7 @@ function service(fields: Partial<ServiceStatus>): ServiceStatus {
     rejected: null,
     deadline: null,
     probes: [],
+    incident: null,
     runbook: 'process.md',
     logPath: '/home/me/.paios/logs/kb/current.log',
     ...fields,
@@ -67,6 +68,7 @@ function mesh(services: ServiceStatus[], fields: Partial<Status> = {}): Status {
       errors: null,
     },
     warnings: [],
+    alerts: 'telegram ok 08:30',
     services,
     ...fields,
   })
@@ -104,12 +106,25 @@ describe('the status screen', () => {
   it('begins with version and uptime, then the table worst first', () => {
     const screen = renderStatus(mesh([service({}), blocked]), NOW, WIDE)
     assert.deepEqual(screen.split('\n'), [
-      'PAIOS 0.1.0 · up 6 d · pid 77 · /home/me/.paios',
+      'PAIOS 0.1.0 · up 6 d · pid 77 · alerts: telegram ok 08:30 · /home/me/.paios',
       'SERVICE  STATE    SINCE  RESTARTS 24h/7d  WHY / NEXT',
       'gateway  blocked  2 m    1/3              port 18789 held by pid 812 (openclaw, launchd)   paios takeover gateway',
       'kb       running  10 m   1/3',
       '',
     ])
+  })
+
+  it('names the open incident of a service behind its reason', () => {
+    const incident = {
+      ...{ id: 'i7', severity: 'critical' as const, since: minutesAgo(5) },
+      ...{ acknowledged: true, why: null },
+    }
+    const kb = service({ state: 'degraded', reason: 'no answer', next: 'paios runbook kb', incident })
+    assert.match(renderStatus(mesh([kb]), NOW, WIDE), /no answer \(i7\) +paios runbook kb/)
+    assert.match(
+      renderService(kb, NOW, WIDE),
+      /incident +i7, critical for 5 m, acknowledged +paios alerts show i7/,
+    )
   })
 
   it('lists the warnings, the trouble of the document and a gone keeper above the table', () => {

@@ -32,7 +32,7 @@ describe('row: queued', () => {
     const child = stage.child(last)
     assert.equal(labelOf(child), 'starting')
     assert.equal(isSettled(child, stage.mesh.children, stage.at), false)
-    const view = { at: stage.at, wall: stage.wall, logPath: null, runbook: '' }
+    const view = { at: stage.at, wall: stage.wall, logPath: null, runbook: '', incident: null }
     assert.match(showService(child, stage.mesh.children, view).reason ?? '', /many others/)
   })
 

@@ -24,6 +24,7 @@ const status: Status = {
     errors: null,
   },
   warnings: [],
+  alerts: 'nobody is told',
   services: [],
 }
 
@@ -40,6 +41,22 @@ const eventOf = (id: number): JournalEvent => ({
 })
 
 const accepted = async (name: string) => ({ message: `did ${name}`, names: [name] })
+
+const said = (...words: unknown[]) => ({ message: words.join(' ') })
+
+/** Alerts of which nothing is open. */
+function alertsOf(): Control['alerts'] {
+  return {
+    list: (all) => ({ incidents: [], mutes: [], held: [], maintenance: null, flapping: all ? ['kb'] : [] }),
+    show: (id) => {
+      throw new PaiosError('unknown-incident', `there is no incident ${id}`)
+    },
+    acknowledge: said,
+    mute: ({ name, forMs, because, by }) => said(name, forMs, because, by),
+    unmute: said,
+    maintenance: said,
+  }
+}
 
 /** A whole control over a list of events; what a test needs otherwise replaces a part. */
 function controlOf(events: JournalEvent[], more: Partial<Control> = {}): Control {
@@ -59,6 +76,7 @@ function controlOf(events: JournalEvent[], more: Partial<Control> = {}): Control
     probe: async () => [],
     acceptBaseline: (name) => ({ message: name, entries: [] }),
     testAlerts: async () => [],
+    alerts: alertsOf(),
     metrics: async () => ({ contentType: 'text/plain; version=0.0.4', text: 'paios_up 1\n' }),
     ...more,
   }
