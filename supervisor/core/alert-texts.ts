@@ -7,6 +7,12 @@ import { clockText, spanText } from './local-time.ts'
 /** So many members of a bundle are named. */
 const NAMED_MAX = 15
 
+/** What stands above an incident's message. */
+export function titleOf(incident: Incident): string {
+  const { subject, state } = incident
+  return state === 'resolving' ? `${nameOf(subject)} recovers: ${headline(incident)}` : headline(incident)
+}
+
 /** The sentence of the worst alert that may be told; of the worst at all where none may. */
 export function headline(incident: Incident): string {
   const voiced = voicedLines(incident)
@@ -20,11 +26,13 @@ export function headline(incident: Incident): string {
 export function openLines(scope: AlertScope, incident: Incident): string[] {
   const { zone } = scope.state
   const head = headline(incident)
+  const { quietWall } = incident
   const others = activeLines(incident).filter(({ summary }) => summary !== head)
   return [
     ...others.map(({ summary, silence }) => (silence ? `${summary} (${silence.text})` : summary)),
     ...incident.also.map(({ text }) => `follows: ${text}`),
     ...repairLines(incident),
+    ...(quietWall === null ? [] : [`nothing fires since ${clockText(quietWall, zone, scope.wall)}`]),
     `since ${clockText(incident.openedWall, zone, scope.wall)}${againText(incident)}`,
     ...(incident.acked ? [`acknowledged by ${incident.acked.by}`] : []),
     ...(incident.hush && incident.hush.kind !== 'warning' ? [`without a sound: ${incident.hush.text}`] : []),

@@ -1,7 +1,7 @@
 /**
  * From findings to incidents: each subject has one at most that is open, and every alert that fires is a line of it.
  */
-import type { Finding } from './alert.ts'
+import type { Finding, Severity } from './alert.ts'
 import { type AlertScope, count, isWorse, keyOf, put, stand, tell, worstOf } from './alert-scope.ts'
 import type { Incident, Line, Silence } from './incident.ts'
 import { type BySubject, inhibitorAmongNeeds, inhibitorWithin } from './inhibition.ts'
@@ -26,9 +26,15 @@ export function applyFindings(scope: AlertScope, findings: readonly Finding[]): 
     if (found) found.push(finding)
     else bySubject.set(key, [finding])
   }
+  endAftermath(scope, bySubject)
   const open = openBySubject(scope)
   for (const [key, incident] of open) updateLines(scope, incident, bySubject.get(key) ?? [])
-  for (const [key, found] of bySubject) if (!open.has(key)) updateLines(scope, begin(scope, found[0]!), found)
+  for (const [key, found] of bySubject) {
+    if (open.has(key)) continue
+    const recent = recentlyClosed(scope, key)
+    if (recent && isAftermath(recent, found)) continue
+    updateLines(scope, begin(scope, found, recent), found)
+  }
 }
 
 /** Open incidents by their subject. */
@@ -39,13 +45,43 @@ export function openBySubject(scope: AlertScope): Map<string, Incident> {
   return open
 }
 
-function begin(scope: AlertScope, { subject, severity }: Finding): Incident {
-  const { state, at, wall } = scope
-  const key = keyOf(subject)
-  for (const old of state.incidents.values()) {
-    const isRecent = old.closedAt !== null && at - old.closedAt <= REOPEN_MS
-    if (isRecent && keyOf(old.subject) === key) return reopen(scope, old)
+/** The incident of a subject that was closed a short while ago, null if there is none. */
+function recentlyClosed({ state, at }: AlertScope, key: string): Incident | null {
+  const all = [...state.incidents.values()]
+  const isIt = ({ subject, closedAt }: Incident) =>
+    closedAt !== null && at - closedAt <= REOPEN_MS && keyOf(subject) === key
+  return all.findLast(isIt) ?? null
+}
+
+const isInfo = ({ severity }: { readonly severity: Severity }) => severity === 'info'
+
+/** True if only info fires, and all of it did when the incident was closed: info keeps nothing open. */
+function isAftermath({ lines }: Incident, findings: readonly Finding[]): boolean {
+  const known = new Set(activeOf(lines).map(({ rule, labels }) => lineKey(rule, labels)))
+  return findings.every((one) => isInfo(one) && known.has(lineKey(one.rule, one.labels)))
+}
+
+/** Info that outlived its incident has ended: firing again it is news. */
+function endAftermath(scope: AlertScope, firing: ReadonlyMap<string, readonly Finding[]>): void {
+  for (const incident of [...scope.state.incidents.values()]) {
+    if (incident.state !== 'resolved' || activeLines(incident).length === 0) continue
+    const still = new Set(
+      firing.get(keyOf(incident.subject))?.map(({ rule, labels }) => lineKey(rule, labels)),
+    )
+    const lines = incident.lines.map((line) =>
+      line.endedWall === null && !still.has(lineKey(line.rule, line.labels))
+        ? { ...line, endedWall: scope.wall }
+        : line,
+    )
+    if (lines.some((line, index) => line !== incident.lines[index])) put(scope, { ...incident, lines })
   }
+}
+
+function begin(scope: AlertScope, findings: readonly Finding[], recent: Incident | null): Incident {
+  const { state, at, wall } = scope
+  const { subject, severity } = findings[0]!
+  // Info that is new is no reason to tell again of what is over.
+  if (recent && (isInfo(recent) || !findings.every(isInfo))) return reopen(scope, recent)
   const id = `i${state.standing.nextId}`
   stand(scope, { nextId: state.standing.nextId + 1 })
   count(scope, 'opened')
@@ -148,7 +184,8 @@ function bounded(lines: readonly Line[]): Line[] {
 /** firing → resolving once nothing fires, and back; resolved after 120 s of that. */
 function move(scope: AlertScope, incident: Incident): Incident {
   const { at, wall } = scope
-  const active = activeLines(incident)
+  const all = activeLines(incident)
+  const active = isInfo(incident) ? all : all.filter((line) => !isInfo(line))
   if (active.length > 0) {
     const worst = worstOf(active.map(({ severity }) => severity)) ?? incident.severity
     const severity = isWorse(worst, incident.severity) ? worst : incident.severity
@@ -160,9 +197,10 @@ function move(scope: AlertScope, incident: Incident): Incident {
   return { ...incident, state: 'resolved', closedAt: at, closedWall: wall }
 }
 
+const activeOf = (lines: readonly Line[]): Line[] => lines.filter(({ endedWall }) => endedWall === null)
+
 /** The alerts of an incident that fire now. */
-export const activeLines = ({ lines }: Incident): Line[] =>
-  lines.filter(({ endedWall }) => endedWall === null)
+export const activeLines = ({ lines }: Incident): Line[] => activeOf(lines)
 
 /** The alerts of an incident that fire now and may be told. */
 export const voicedLines = (incident: Incident): Line[] =>

@@ -4,7 +4,7 @@
  */
 import type { Notice, NoticeButton, Severity } from './alert.ts'
 import { type AlertScope, count, isWorse, put, stand, tell, worstOf } from './alert-scope.ts'
-import { closedLines, closedTitle, headline, openLines, whyMuted } from './alert-texts.ts'
+import { closedLines, closedTitle, headline, openLines, titleOf, whyMuted } from './alert-texts.ts'
 import type { Incident, Told } from './incident.ts'
 import { voicedLines } from './incident-lines.ts'
 import { spanText } from './local-time.ts'
@@ -97,7 +97,7 @@ export function follow(scope: AlertScope, before: Incident, isStorm: boolean): v
     voice === null || voice === 'info' ? before : insist(scope, before, { told, voice, isStorm })
   if (incident === null) return
   if (!incident.isDirty || scope.at - incident.editedAt < EDIT_MS || incident.state === 'resolved') return
-  const saying = { severity: told.severity, title: headline(incident), lines: openLines(scope, incident) }
+  const saying = { severity: told.severity, title: titleOf(incident), lines: openLines(scope, incident) }
   const edited = say(scope, incident, { kind: 'updated', op: 'edit', sound: false, ...saying })
   put(scope, { ...edited, isDirty: false, editedAt: scope.at })
 }

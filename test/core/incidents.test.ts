@@ -59,6 +59,26 @@ describe('an incident', () => {
     assert.equal(stage.incident('kb').state, 'resolved')
   })
 
+  it('is over though info about it still fires, which does not open it again', () => {
+    const stage = new AlertStage([service('kb')])
+    const crashed = finding('ServiceCrashed', 'kb', { severity: 'info' })
+    stage.fire(crashed, down('kb'))
+    stage.fire(crashed)
+    const said = stage.pass(3 * MINUTE).filter(({ thread }) => !thread.startsWith('activity-'))
+    assert.deepEqual(said.map(brief), ['updated edit', 'closed edit', 'closed reply'])
+    assert.match(said[0]?.title ?? '', /^kb recovers: /)
+    stage.fire()
+    stage.pass(MINUTE)
+    stage.fire(crashed)
+    assert.deepEqual(
+      [...stage.state.incidents.values()].map(({ severity, reopened }) => [severity, reopened]),
+      [
+        ['critical', 0],
+        ['info', 0],
+      ],
+    )
+  })
+
   it('that fires again while it resolves says nothing new', () => {
     const stage = new AlertStage([service('kb')])
     stage.fire(down('kb'))

@@ -69,6 +69,8 @@ export class IncidentWorld {
   readonly told: Notice[] = []
   /** What fired at some look, by subject: nothing else may be told. */
   readonly fired = new Set<string>()
+  /** A crash is info for five minutes. */
+  readonly #crashedUntil = new Map<string, number>()
   #busyUntil = 0
 
   constructor(dice: Dice, services: number, wall: number, tamper: Tamper = (effects) => effects) {
@@ -150,6 +152,7 @@ export class IncidentWorld {
       })
     }
     for (const [service, rules] of this.faults) for (const rule of rules) add(rule, service)
+    for (const [service, until] of this.#crashedUntil) if (this.at < until) add('ServiceCrashed', service)
     for (const service of flappingOf(this.state.standing)) add('ServiceFlapping', service)
     return found
   }
@@ -186,6 +189,7 @@ export class IncidentWorld {
     const wasWell = rules.size === 0
     rules.add(rule)
     this.faults.set(service, rules)
+    if (rule === 'ServiceDown') this.#crashedUntil.set(service, this.at + 5 * MINUTE)
     if (wasWell && rule === 'ServiceDown') this.tell({ kind: 'went-down', service })
     for (const { name, needs } of this.services.values())
       if (needs.includes(service) && this.dice.chance(0.5) && !this.faults.has(name))
