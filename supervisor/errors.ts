@@ -94,6 +94,11 @@ export const errorCodes = {
     meaning: 'The supervisor did not come up from where it was put; what was there before was put back.',
     remedy: 'Read `PAIOS_HOME/logs/supervisor/boot.log` and what the message names, then try again.',
   },
+  'takeover-failed': {
+    exitCode: 1,
+    meaning: 'A service could not be taken over or given back; the message says what was put back.',
+    remedy: 'Read the log that the message names; `paios doctor` says what is left to do.',
+  },
   internal: {
     exitCode: 1,
     meaning: 'A fault of paios itself.',

@@ -24,6 +24,11 @@ export const commands: Register = {
   install: { summary: 'have systemd or launchd start the mesh at login', load: () => import('./install.ts') },
   uninstall: { summary: 'take that back; services go on', load: () => import('./uninstall.ts') },
   upgrade: { summary: 'run the supervisor from another version', load: () => import('./upgrade.ts') },
+  takeover: {
+    summary: 'take a service over from systemd or launchd',
+    load: () => import('./takeover.ts'),
+  },
+  release: { summary: 'give it back to systemd or launchd', load: () => import('./release.ts') },
   doctor: {
     summary: 'say what will not survive a reboot, and what else is wrong',
     load: () => import('./doctor.ts'),

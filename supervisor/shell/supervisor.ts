@@ -218,11 +218,15 @@ export function createSupervisor(options: SupervisorOptions) {
     /** Asks the core for something an operator wants; rejects with what it refuses. */
     ask: (command: Extract<Fact, { kind: 'operator-asked' }>['command']): Promise<Accepted> =>
       requests.open((request) => post({ kind: 'operator-asked', request, command })),
-    /** Looks whether a service could start again by this declaration, for a restart that must not end badly. */
-    preflight: (spec: ServiceSpec) =>
+    /**
+     * Looks whether a service could start again by this declaration, for a restart that must not end badly. `tree`:
+     * processes that will have ended by then, and may hold what it needs.
+     */
+    preflight: (spec: ServiceSpec, tree?: readonly number[]) =>
       new Promise<Parameters<Parameters<typeof prober.preflight>[2]>[0]>((resolve) => {
         const about = subject(spec.name)
-        if (about && spec.command !== null) prober.preflight(spec.name, { ...about, spec }, resolve)
+        const own = tree ? { tree } : {}
+        if (about && spec.command !== null) prober.preflight(spec.name, { ...about, ...own, spec }, resolve)
         else resolve([])
       }),
     services: (): Status['services'] => [...mesh.children.values()].map(show),

@@ -57,6 +57,7 @@ function controlOf(events: JournalEvent[], more: Partial<Control> = {}): Control
     stop: accepted,
     restart: accepted,
     probe: async () => [],
+    preflight: async () => [],
     acceptBaseline: (name) => ({ message: name, entries: [] }),
     metrics: async () => ({ contentType: 'text/plain; version=0.0.4', text: 'paios_up 1\n' }),
     ...more,
