@@ -50,12 +50,22 @@ export async function nameProcess(pid: number, target: ProbeTarget, signal: Abor
 async function initOf(pid: number, target: ProbeTarget, signal: AbortSignal): Promise<string | null> {
   const launchctl = process.env['PAIOS_LAUNCHCTL'] || '/bin/launchctl'
   if (process.platform === 'darwin' || process.env['PAIOS_LAUNCHCTL']) {
-    const { stdout } = await target.run([launchctl, 'list'], { signal })
-    return new RegExp(`^${pid}\\t`, 'm').test(stdout) ? 'launchd' : null
+    const parent = await outputOf(['ps', '-o', 'ppid=', '-p', String(pid)], target, signal)
+    const jobs = await outputOf([launchctl, 'list'], target, signal)
+    // The job may be a wrapper that has started the program.
+    return new RegExp(`^(?:${pid}|${Number(parent)})\\t`, 'm').test(jobs) ? 'launchd' : null
   }
   const text = await readFile(`/proc/${pid}/cgroup`, 'utf8').catch(() => '')
   const unit = unitIn(text)
   return unit !== null && !unit.isOfSystem ? 'systemd' : null
+}
+
+/** Empty where the program cannot be run: who holds something is worth knowing without who started that. */
+function outputOf(argv: readonly string[], target: ProbeTarget, signal: AbortSignal): Promise<string> {
+  return target.run(argv, { signal }).then(
+    ({ stdout }) => stdout,
+    () => '',
+  )
 }
 
 /** The systemd service that a process belongs to, by its /proc/PID/cgroup; null if it belongs to none. */

@@ -22,9 +22,7 @@ export const takeoverRecord = z.strictObject({
   /** The ports of the service on which the program listened; it is back when it listens there again. */
   ports: z.array(z.int()),
   /** The document before and after; null if it declared the service as ours already. */
-  document: z
-    .strictObject({ before: z.string(), after: z.string(), entry: z.string() })
-    .nullable(),
+  document: z.strictObject({ before: z.string(), after: z.string(), entry: z.string() }).nullable(),
 })
 
 /** The record of one service. */

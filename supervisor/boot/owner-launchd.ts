@@ -65,7 +65,8 @@ async function look(launchctl: Launchctl, label: string): Promise<Owner | null> 
   const usual = join(homedir(), 'Library', 'LaunchAgents', `${label}.plist`)
   if (found.kind === 'absent' && !existsSync(usual)) return null
   const isDisabled = await launchctl.isDisabled(label)
-  if (isDisabled === null) throw new PaiosError('init-unavailable', 'launchctl print-disabled cannot be asked')
+  if (isDisabled === null)
+    throw new PaiosError('init-unavailable', 'launchctl print-disabled cannot be asked')
   const job = found.kind === 'job' ? found.job : null
   return {
     init: 'launchd',

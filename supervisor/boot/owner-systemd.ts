@@ -18,7 +18,13 @@ const PROPERTIES = [
   'TimeoutStopUSec',
   'TriggeredBy',
 ]
-const UNIT_MS: Readonly<Record<string, number>> = { d: 86_400_000, h: 3_600_000, min: 60_000, s: 1_000, ms: 1 }
+const UNIT_MS: Readonly<Record<string, number>> = {
+  d: 86_400_000,
+  h: 3_600_000,
+  min: 60_000,
+  s: 1_000,
+  ms: 1,
+}
 
 /** Asks `systemctl --user`. */
 export const systemdOwners: Owners = {

@@ -65,7 +65,10 @@ export async function planRelease(setting: TakeoverSetting, service: string): Pr
   }
   const pid = status?.services.find(({ name }) => name === service)?.pid ?? null
   if (pid !== null && lineage(process.pid, table).includes(pid)) {
-    throw new PaiosError('refused', `this command runs inside ${service} and would end with it: type it in a terminal`)
+    throw new PaiosError(
+      'refused',
+      `this command runs inside ${service} and would end with it: type it in a terminal`,
+    )
   }
   const back = planReturn(document, record)
   const steps = [
@@ -79,11 +82,18 @@ export async function planRelease(setting: TakeoverSetting, service: string): Pr
 }
 
 /** Without a supervisor nobody can stop our process, which would then hold the port against its owner. */
-async function refuseUnseen({ owners, table }: TakeoverSetting, { ports, owner }: TakeoverRecord): Promise<void> {
+async function refuseUnseen(
+  { owners, table }: TakeoverSetting,
+  { ports, owner }: TakeoverRecord,
+): Promise<void> {
   const holder = await holderOf(ports)
-  if (holder === null || (holder.pid !== null && (await owners.nameOf(holder.pid, table)) === owner.name)) return
+  if (holder === null || (holder.pid !== null && (await owners.nameOf(holder.pid, table)) === owner.name))
+    return
   const who = holder.pid === null ? 'a process that cannot be seen' : `pid ${holder.pid}`
-  throw new PaiosError('no-supervisor', `no supervisor runs, and ${who} holds port ${holder.port}: paios up first`)
+  throw new PaiosError(
+    'no-supervisor',
+    `no supervisor runs, and ${who} holds port ${holder.port}: paios up first`,
+  )
 }
 
 function restoreSteps(was: TakeoverRecord['owner'], now: Owner): string[] {
@@ -113,7 +123,7 @@ export async function giveBack(setting: TakeoverSetting, record: TakeoverRecord)
   const status = await asks.status()
   if (status !== null) {
     await asks.up(false)
-    await endOurs(setting, service)
+    await endOurs(setting, record)
   }
   await owners.restore(owner)
   await awaitBack(setting, owner, ports)
@@ -123,14 +133,15 @@ export async function giveBack(setting: TakeoverSetting, record: TakeoverRecord)
   if (status !== null && record.document === null) await asks.start(service)
 }
 
-/** Waits until no process of ours is left of the service; one that is declared as ours still is stopped. */
-async function endOurs({ asks }: TakeoverSetting, service: string): Promise<void> {
+/** Waits until no process of ours is left of the service; one that is declared as ours still is stopped for that. */
+async function endOurs({ asks }: TakeoverSetting, { service, document }: TakeoverRecord): Promise<void> {
   const find = async () => (await asks.status())?.services.find(({ name }) => name === service)
-  const found = await find()
-  if (found !== undefined && found.kind !== 'external') await asks.stop(service)
+  if (document === null) await asks.stop(service)
   await poll(`${service} does not end`, GONE_LIMIT_MS, async () => {
     const seen = await find()
-    return seen === undefined || (seen.pid === null && seen.state !== 'stopping')
+    if (seen === undefined) return true
+    // What stops by its new declaration is shown by the old one until then.
+    return seen.pid === null && seen.state !== 'stopping' && (document === null || seen.kind === 'external')
   })
 }
 

@@ -12,12 +12,10 @@ import { fileHash, holderOf, lineage, type Owner, treeOf } from './owner.ts'
 import { giveBack, poll, type TakeoverSetting } from './release.ts'
 import { type Edit, planEdit, writeDocument } from './takeover-document.ts'
 import { readRecord, recordPath, removeRecord, writeRecord } from './takeover-record.ts'
+import { startHere } from './takeover-start.ts'
 
 /** How long the port may outlive the process that held it. */
 const FREE_LIMIT_MS = 30_000
-/** States in which waiting for a service is of no use. */
-const HOPELESS: ReadonlySet<string> = new Set(['blocked', 'failed', 'absent', 'missing', 'unknown', 'stopped'])
-
 /** What a takeover would do. */
 export type TakeoverPlan = {
   readonly service: string
@@ -29,6 +27,8 @@ export type TakeoverPlan = {
   readonly ports: readonly number[]
   /** Its record if it was taken over before and its owner has come back. */
   readonly former: TakeoverRecord | null
+  /** The pid of the service if it runs here already, and its owner alone is to be stopped again. */
+  readonly here: number | null
   readonly steps: readonly string[]
   /** What could not be checked. */
   readonly notes: readonly string[]
@@ -44,14 +44,34 @@ export async function planTakeover(setting: TakeoverSetting, service: string): P
   const status = await asks.status()
   if (status === null) throw new PaiosError('no-supervisor', `no supervisor runs for ${place.home}: paios up`)
   const seen = status.services.find(({ name }) => name === service)
-  if (seen === undefined) throw unknownService(service, status.services.map(({ name }) => name))
-  refuseState(seen, status, former)
+  if (seen === undefined)
+    throw unknownService(
+      service,
+      status.services.map(({ name }) => name),
+    )
+  refuseState(seen, status)
   const { spec, edit } = await planEdit(document, service, seen.kind === 'external')
+  const here = seen.kind === 'external' ? null : seen.pid
+  if (here !== null) {
+    const owner = await returnedOwner(setting, { service, here, former })
+    const plan = { service, owner, spec, edit, ports: [], former, here, notes: [] }
+    return { ...plan, steps: stepsOf(setting, plan).slice(1, 2) }
+  }
   const { owner, holder } = await findOwner(setting, spec, status, former)
   const notes = await checkStart(setting, service, [owner.pid, holder])
   const ports = holder === null ? [] : spec.ports
-  const plan = { service, owner, spec, edit, ports, former, notes }
+  const plan = { service, owner, spec, edit, ports, former, here, notes }
   return { ...plan, steps: stepsOf(setting, plan) }
+}
+
+type Here = { readonly service: string; readonly here: number; readonly former: TakeoverRecord | null }
+
+/** The owner of a service that runs here, if it was enabled or started again since. Throws refused. */
+async function returnedOwner({ owners }: TakeoverSetting, { service, here, former }: Here): Promise<Owner> {
+  const owner = former === null ? null : await owners.look(former.owner.name)
+  if (owner !== null && (owner.isEnabled || owner.isActive)) return owner
+  const since = former === null ? '' : ` since ${former.at}; paios release ${service} gives it back`
+  throw refused(`${service} is started by paios already (pid ${here})${since}`)
 }
 
 /** What a record of a takeover or release that has not come to its end says to people. */
@@ -60,14 +80,9 @@ export function interrupted({ service, step }: TakeoverRecord): string {
   return `a ${what} of ${service} was interrupted (${step}): paios release ${service} puts everything back`
 }
 
-function refuseState(seen: ServiceStatus, status: Status, former: TakeoverRecord | null): void {
-  const { name, pid, desired, kind } = seen
+function refuseState({ name, desired }: ServiceStatus, status: Status): void {
   if (status.document.problem !== null) {
     throw refused(`${status.document.problem}; a takeover would apply it: settle that first`)
-  }
-  if (kind !== 'external' && pid !== null) {
-    const since = former === null ? '' : ` since ${former.at}; paios release ${name} gives it back`
-    throw refused(`${name} is started by paios already (pid ${pid})${since}`)
   }
   if (desired === 'stopped') throw refused(`${name} was stopped by an operator: paios start ${name} first`)
 }
@@ -81,7 +96,9 @@ async function findOwner(
 ): Promise<{ owner: Owner; holder: number | null }> {
   const holder = await holderOf(ports)
   if (holder !== null && holder.pid === null) {
-    throw refused(`port ${holder.port} is held by a process that this user cannot see: it belongs to another user`)
+    throw refused(
+      `port ${holder.port} is held by a process that this user cannot see: it belongs to another user`,
+    )
   }
   const { init } = owners
   const pid = holder?.pid ?? null
@@ -90,14 +107,18 @@ async function findOwner(
   const name = pid === null ? idle : await owners.nameOf(pid, table)
   const byHand = `set \`observe: false\` in services.${service}, then paios up`
   if (name === null) {
-    if (pid === null) throw refused(`nobody listens on a port of ${service}, so nobody is to hand it over: ${byHand}`)
-    throw refused(`no unit or job of ${init} runs pid ${pid} on port ${holder?.port}: stop it there, ${byHand}`)
+    if (pid === null)
+      throw refused(`nobody listens on a port of ${service}, so nobody is to hand it over: ${byHand}`)
+    throw refused(
+      `no unit or job of ${init} runs pid ${pid} on port ${holder?.port}: stop it there, ${byHand}`,
+    )
   }
   const owner = await owners.look(name)
   if (owner === null || (pid === null && !owner.isEnabled && !owner.isActive)) {
     throw refused(`${name} of ${init} neither runs nor starts at a login: ${byHand}`)
   }
-  const isOurs = name === place.unit || name === place.label || lineage(pid ?? 0, table).includes(status.pid ?? -1)
+  const isOurs =
+    name === place.unit || name === place.label || lineage(pid ?? 0, table).includes(status.pid ?? -1)
   if (isOurs) throw refused(`pid ${pid} belongs to this supervisor`)
   if (owner.obstacle !== null) throw refused(owner.obstacle)
   for (const [who, inside] of [
@@ -105,7 +126,8 @@ async function findOwner(
     ['the supervisor', status.pid ?? 0],
   ] as const) {
     const how = who === 'this command' ? 'type it in a terminal' : 'paios down, then paios up in a terminal'
-    if (owners.contains(owner, inside, table)) throw refused(`${who} runs inside ${name} and would end with it: ${how}`)
+    if (owners.contains(owner, inside, table))
+      throw refused(`${who} runs inside ${name} and would end with it: ${how}`)
   }
   return { owner, holder: pid }
 }
@@ -123,7 +145,9 @@ async function checkStart(
     const why = bad.map(({ check, reason }) => `${check}: ${reason}`).join('; ')
     throw refused(`${service} could not be started here, nothing was changed: ${why}`)
   }
-  return checks.flatMap(({ check, outcome, reason }) => (outcome === 'unknown' ? [`${check}: ${reason}`] : []))
+  return checks.flatMap(({ check, outcome, reason }) =>
+    outcome === 'unknown' ? [`${check}: ${reason}`] : [],
+  )
 }
 
 function stepsOf(
@@ -131,7 +155,8 @@ function stepsOf(
   { service, owner, spec, edit }: Omit<TakeoverPlan, 'steps'>,
 ): string[] {
   const { init, name, pid, stopLimitMs } = owner
-  const stop = init === 'systemd' ? `systemctl --user disable --now ${name}` : `launchctl disable and bootout ${name}`
+  const stop =
+    init === 'systemd' ? `systemctl --user disable --now ${name}` : `launchctl disable and bootout ${name}`
   const process = pid === null ? 'it does not run' : `pid ${pid}, which has ${stopLimitMs / 1000} s to end`
   const change = `change \`observe: true\` of services.${service} in ${document} to false`
   return [
@@ -146,6 +171,12 @@ function stepsOf(
 export async function takeover(setting: TakeoverSetting, plan: TakeoverPlan): Promise<number> {
   const { place, owners, document, asks, tell } = setting
   const { service, owner, edit, former } = plan
+  if (plan.here !== null) {
+    await owners.halt(owner)
+    await awaitHalted(setting, plan)
+    tell(`${owner.name} is stopped and does not start at a login any more`)
+    return plan.here
+  }
   const record: TakeoverRecord = { ...recordOf(plan), step: 'intended' }
   const reach = (step: TakeoverRecord['step']) => writeRecord(place.home, { ...record, step })
   reach('intended')
@@ -159,8 +190,7 @@ export async function takeover(setting: TakeoverSetting, plan: TakeoverPlan): Pr
       tell(`${document} declares ${service} as started here`)
     }
     reach('declared')
-    await begin(asks, plan)
-    const pid = await awaitReady(setting, plan)
+    const pid = await startHere(asks, plan)
     reach('taken')
     return pid
   } catch (error) {
@@ -187,41 +217,18 @@ function recordOf({ service, owner, edit, ports, former }: TakeoverPlan): Takeov
 }
 
 /** Not only the answer of systemd or launchd counts: the process is gone, and the port is free. */
-async function awaitHalted({ owners, table }: TakeoverSetting, { owner, spec }: TakeoverPlan): Promise<void> {
+async function awaitHalted(
+  { owners, table }: TakeoverSetting,
+  { owner, spec, here }: TakeoverPlan,
+): Promise<void> {
   const { name, pid } = owner
   await poll(`${name} is stopped, and what it ran is still there`, FREE_LIMIT_MS, async () => {
     const now = await owners.look(name)
     if (now !== null && (now.isActive || now.isEnabled)) return false
     const entry = pid === null ? null : table.entry(pid)
-    return (entry === null || entry.zombie) && (await holderOf(spec.ports)) === null
+    const isGone = entry === null || entry.zombie
+    return isGone && (here !== null || (await holderOf(spec.ports)) === null)
   })
-}
-
-async function begin(asks: TakeoverSetting['asks'], { service, edit }: TakeoverPlan): Promise<void> {
-  if (edit === null) return asks.start(service)
-  const status = await asks.status()
-  // The same declaration may have failed here before, and is tried again because it was asked for.
-  const isPinned = status?.services.some(({ name, rejected }) => name === service && rejected !== null)
-  await asks.up(isPinned === true)
-}
-
-async function awaitReady({ asks }: TakeoverSetting, { service, spec }: TakeoverPlan): Promise<number> {
-  const begunMs = performance.now()
-  let pid: number | null = null
-  const look = async () => {
-    const seen = (await asks.status())?.services.find(({ name }) => name === service)
-    if (seen === undefined) throw new PaiosError('takeover-failed', `the supervisor has lost ${service}`)
-    const isOver = performance.now() - begunMs > spec.startTimeout && seen.state !== 'starting'
-    const why = seen.rejected ?? seen.reason ?? seen.state
-    if (seen.rejected !== null || isOver || (seen.settled && HOPELESS.has(seen.state))) {
-      throw new PaiosError('takeover-failed', `${service} did not get ready here: ${why}`)
-    }
-    pid = seen.pid
-    return seen.settled && seen.ready && seen.kind !== 'external' && pid !== null
-  }
-  const limitMs = Math.max(spec.startTimeout, spec.startTimeoutMax)
-  await poll(`${service} is not ready after ${limitMs / 1000} s`, limitMs, look)
-  return pid!
 }
 
 async function putBack(

@@ -36,7 +36,8 @@ async function run(invocation: Invocation): Promise<number> {
     await release(setting, plan).finally(done)
     const { steps, notes, record } = plan
     if (json) out(`${JSON.stringify({ service, steps, notes })}\n`)
-    else out([...notes, `${service} belongs to ${record.owner.name} again`].map((line) => `${line}\n`).join(''))
+    else
+      out([...notes, `${service} belongs to ${record.owner.name} again`].map((line) => `${line}\n`).join(''))
     return 0
   })
 }

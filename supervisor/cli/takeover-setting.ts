@@ -1,7 +1,8 @@
 /** What takeover and release hand to their steps: this home's place, its supervisor, systemd or launchd. */
-import type { PreflightResult } from '../core/event.ts'
+
 import type { Status } from '../../schemas/status.ts'
 import type { TakeoverSetting } from '../boot/release.ts'
+import type { PreflightResult } from '../core/event.ts'
 import { PaiosError } from '../errors.ts'
 import { call } from './client.ts'
 import type { Invocation } from './command.ts'

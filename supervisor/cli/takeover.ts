@@ -8,10 +8,11 @@ import { onInterrupt, takeoverSetting } from './takeover-setting.ts'
 export const command: Command = {
   usage: 'takeover SERVICE [--dry-run]',
   about:
-    'Takes a service that the document only observes (`observe: true`) over from the systemd user unit or launchd job\n' +
-    'that runs it: stops and disables that one, changes `observe` in paios.yaml, starts the service here, and waits\n' +
-    'until it is ready. If it does not get ready, everything is put back. The unit or plist itself is never touched,\n' +
-    'and `paios release SERVICE` gives the service back. What would keep it from starting here is checked first.',
+    'Takes a service that the document only observes (`observe: true`) over from the systemd user unit or launchd\n' +
+    'job that runs it: stops and disables that one, changes `observe` in paios.yaml, starts the service here, and\n' +
+    'waits until it is ready. If it does not get ready, everything is put back. The unit or plist itself is never\n' +
+    'touched, and `paios release SERVICE` gives the service back. What would keep it from starting here is checked\n' +
+    'first.',
   flags: { 'dry-run': { value: null, help: 'print the steps and do nothing' } },
   operands: { min: 1, max: 1 },
   examples: [

@@ -21,15 +21,15 @@ export type Entry = Span & {
  */
 export function entryOf(text: string, service: string): Entry | null {
   const root = parseDocument(text, { schema: 'core', merge: false, logLevel: 'error' }).contents
-  const services = isMap(root) ? valueOf(root, 'services') : undefined
-  const entry = isMap(services) ? valueOf(services, service) : undefined
+  const services = isMap(root) ? itemOf(root, 'services') : undefined
+  const entry = isMap(services) ? itemOf(services, service) : undefined
   if (entry === undefined || entry === null) return null
   if (!isMap(entry)) {
     const how = `services.${service} is not written out where it stands (an alias?): write it out`
     throw new PaiosError('refused', `${how}, then try again`)
   }
   const { start, end } = spanOf(entry)
-  const observe = valueOf(entry, 'observe')
+  const observe = itemOf(entry, 'observe')
   return {
     start,
     end,
@@ -45,7 +45,10 @@ export function entryOf(text: string, service: string): Entry | null {
 export function withObserve(text: string, service: string, isObserved: boolean): string {
   const observe = entryOf(text, service)?.observe ?? null
   if (observe === null) {
-    throw new PaiosError('refused', `services.${service} has no \`observe: ${!isObserved}\` that could be changed`)
+    throw new PaiosError(
+      'refused',
+      `services.${service} has no \`observe: ${!isObserved}\` that could be changed`,
+    )
   }
   return observe.value === isObserved ? text : replaced(text, observe, String(isObserved))
 }
@@ -61,7 +64,7 @@ const replaced = (text: string, { start, end }: Span, by: string) =>
   `${text.slice(0, start)}${by}${text.slice(end)}`
 
 /** The value of a key, undefined if the map does not have it. */
-function valueOf(map: YAMLMap, name: string): unknown {
+function itemOf(map: YAMLMap, name: string): unknown {
   return map.items.find(({ key }) => isScalar(key) && (key as Scalar).value === name)?.value ?? undefined
 }
 
