@@ -63,7 +63,10 @@ export function takeLock(home: Home, version: string): Lock {
  * One command at a time that changes how this home is started or whose a service is: install, uninstall, upgrade,
  * takeover, release. Throws lock-held with the holder's command and pid. The home must be there.
  */
-export function takeChangeLock({ root, changeLock, changeLockInfo }: Home, command: string): { release(): void } {
+export function takeChangeLock(
+  { root, changeLock, changeLockInfo }: Home,
+  command: string,
+): { release(): void } {
   const taken = seize(changeLock)
   if (taken === null) {
     const { pid, command: other } = readInfo(changeLockInfo)
