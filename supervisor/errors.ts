@@ -74,6 +74,12 @@ export const errorCodes = {
     meaning: 'The disk that holds the home has no space left.',
     remedy: 'Free some space; running services go on meanwhile.',
   },
+  'journal-damaged': {
+    exitCode: 1,
+    meaning: 'The journal is no database any more; nothing was started, since nobody knows what runs.',
+    remedy:
+      'Put back a copy of it, or move it away once nothing that it knows runs any more; then `paios up`.',
+  },
   'socket-path-too-long': {
     exitCode: 1,
     meaning: 'The path of the control socket is longer than this system allows.',

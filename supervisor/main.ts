@@ -200,6 +200,7 @@ async function loadMetrics(supervisor: Supervisor, isUnclean: boolean, startedWa
     lastWakeWall: supervisor.lastWakeWall,
     own: supervisor.limits.figures,
     treeOf: supervisor.treeOf,
+    logBytes: supervisor.keeping.bytesOf,
     residentBytes,
   })
   supervisor.takeMetrics(metrics)

@@ -125,6 +125,7 @@ export function createSupervisor(options: SupervisorOptions) {
     treeOf: processes.proven,
     recall: processes.recall,
     note: (service, event, text) => tell(service, { kind: 'noted', event, text }),
+    measure,
   })
   const mended = keeping.mend()
   const programWatch = openProgramWatch((service, file) => {

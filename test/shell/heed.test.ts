@@ -25,6 +25,7 @@ async function heeded(t: TestContext, stage: Stage) {
     own: () => ({ residentBytes: 100, descriptors: 20, lagMs: 0 }),
     treeOf: () => [],
     residentBytes: () => null,
+    logBytes: () => null,
   })
   metrics.declare('a')
   for (const effect of stage.all) if (effect.kind === 'record') heed(effect, logger, (told) => told(metrics))
