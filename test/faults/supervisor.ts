@@ -181,7 +181,6 @@ const deaths: Row[] = [
     },
     mend: paios('up'),
     well: kept('plain', 'tree'),
-    quick: true,
   },
   {
     name: 'a second supervisor',
