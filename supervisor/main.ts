@@ -35,7 +35,7 @@ export type MainOptions = {
 /** Runs a supervisor until it is asked to end, then ends this process with its exit code. */
 export async function main(options: MainOptions = { foreground: false, stopOnTerm: false }): Promise<void> {
   const init = startedBy()
-  if (init !== null) announce(init, VERSION, join(homeAt().logs, 'supervisor', 'boot.log'))
+  if (init !== null) announce(init, VERSION)
   try {
     process.exit(exitUnder(init, await supervise(options)))
   } catch (error) {

@@ -18,7 +18,7 @@ import { freePort } from './run-cli.ts'
 const LABEL = 'ai.openclaw.gateway'
 const DOUBLE = resolve(import.meta.dirname, '../fixtures/fake-gateway.mjs')
 
-describe('paios takeover and release under a model of launchd, not on a Mac', { timeout: 300_000 }, () => {
+describe('paios takeover and release under a model of launchd, not on a Mac', { timeout: 600_000 }, () => {
   const mesh = createMesh()
   const user = mkdtempSync('/tmp/ptl-')
   const launchd = fakeLaunchd(user)

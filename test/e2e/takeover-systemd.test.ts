@@ -22,7 +22,7 @@ const skip = whyNoSystemd() ?? false
 const UNIT = 'openclaw-gateway.service'
 const DOUBLE = resolve(import.meta.dirname, '../fixtures/fake-gateway.mjs')
 
-describe('paios takeover and release under a real systemd of a user', { skip, timeout: 300_000 }, () => {
+describe('paios takeover and release under a real systemd of a user', { skip, timeout: 600_000 }, () => {
   const user = mkdtempSync('/tmp/pt-')
   const home = join(user, '.paios')
   const units = join(user, '.config/systemd/user')
