@@ -1,4 +1,7 @@
-/** The logs that the supervisor's starters write, bounded: `keeper.log` here and in keeper.sh, `boot.log` in the wrapper. */
+/**
+ * The logs that the supervisor's starters write, bounded: `keeper.log` here and in keeper.sh, `boot.log` in the
+ * program that systemd or launchd starts.
+ */
 import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs'
 
 /** Beyond this a log is cut. */
