@@ -11,7 +11,7 @@ import { type ControlSocket, isServed } from './shell/control-socket.ts'
 import { ensureHome, type Home, homeAt } from './shell/home.ts'
 import { type Journal, openJournal } from './shell/journal.ts'
 import { recordKeeper, startKeeper } from './shell/keeper.ts'
-import { type Lock, takeLock } from './shell/lock.ts'
+import { alreadyRuns, takeLock } from './shell/lock.ts'
 import { createLogger, type Logger } from './shell/logger.ts'
 import { type Presence, watchPresence } from './shell/presence.ts'
 import { endProbePrograms } from './shell/probe-programs.ts'
@@ -50,8 +50,9 @@ async function supervise({ foreground, stopOnTerm }: MainOptions): Promise<numbe
   ensureHome(home)
   const secrets = openSecrets(home.env)
   const logger = createLogger(home.logs, secrets.redact)
+  // A lock file that was deleted holds nobody off; who answers there runs.
+  if (await isServed(home.socket)) throw alreadyRuns(home)
   const lock = takeLock(home, VERSION)
-  await refuseBeside(home, lock)
   const wasUnclean = existsSync(home.socket)
   const journal = openJournal(home.journal, home.spool, secrets.redact)
   const left = journal.left()
@@ -126,14 +127,6 @@ async function supervise({ foreground, stopOnTerm }: MainOptions): Promise<numbe
   if (code === ENDS['keeper-gone'])
     startKeeper(home.root, process.argv[1] ?? '', join(home.logs, 'supervisor', 'keeper.log'))
   return code
-}
-
-/** A lock file that was deleted under a supervisor lets a second one come this far. */
-async function refuseBeside(home: Home, lock: Lock): Promise<void> {
-  if (!(await isServed(home.socket))) return
-  lock.release()
-  const text = `a supervisor already answers on ${home.socket}, without its lock: see \`paios status\``
-  throw new PaiosError('supervisor-running', text)
 }
 
 function listenForSignals(

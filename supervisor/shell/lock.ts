@@ -9,7 +9,7 @@ import { fileError, PaiosError } from '../errors.ts'
 import { fileIdentity } from './file-identity.ts'
 import type { Home } from './home.ts'
 
-/** After so many looks in a row that find the new file held the home is lost: one that is refused holds it, too. */
+/** After so many looks in a row that find the new file held the home is lost: `paios down` may hold it for a moment. */
 const REFUSALS = 3
 
 export type Lock = {
@@ -27,11 +27,7 @@ const held = new Set<Database.Database>()
 /** Takes the lock. Throws supervisor-running with the holder's pid. */
 export function takeLock(home: Home, version: string): Lock {
   const first = seize(home.lock)
-  if (first === null) {
-    const pid = readHolder(home)
-    const who = pid === null ? 'another supervisor' : `a supervisor with pid ${pid}`
-    throw new PaiosError('supervisor-running', `${who} already runs for ${home.root}: see \`paios status\``)
-  }
+  if (first === null) throw alreadyRuns(home)
   const startedAt = new Date().toISOString()
   const tell = () => writeInfo(home.lockInfo, { pid: process.pid, version, startedAt })
   tell()
@@ -80,6 +76,13 @@ export function takeChangeLock(
       letGo(taken.database)
     },
   }
+}
+
+/** What a second supervisor of a home is told. */
+export function alreadyRuns(home: Home): PaiosError {
+  const pid = readHolder(home)
+  const who = pid === null ? 'another supervisor' : `a supervisor with pid ${pid}`
+  return new PaiosError('supervisor-running', `${who} already runs for ${home.root}: see \`paios status\``)
 }
 
 /** Holds the file, made if need be; null if another process holds it. */

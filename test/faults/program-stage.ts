@@ -127,7 +127,10 @@ export async function openPrograms(isQuick: boolean): Promise<ProgramStage> {
   const mesh = createMesh()
   const at = (name: string) => join(mesh.home, name)
   const touch = (name: string) => writeFileSync(at(name), '')
-  const [port, answering] = [await freePort(), await freePort()]
+  const port = await freePort()
+  let answering = port
+  // A port that nobody has taken yet may be given out twice.
+  while (answering === port) answering = await freePort()
   mkdirSync(at('folder'))
   touch('prepared')
   writeFileSync(at('token'), 'secret', { mode: 0o600 })
