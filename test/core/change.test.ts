@@ -63,6 +63,21 @@ describe('a changed service that does not get ready', () => {
     assert.deepEqual(stage.child('a').spec.command, ['other'])
   })
 
+  it('is rolled back where what worked needs something that is there', () => {
+    const kb = makeSpec('kb')
+    const needs: ServiceSpec['needs'] = [{ service: 'kb', until: 'ready', restart: false }]
+    const stage = new Stage([kb, old({ needs })])
+    stage.up('kb').up('a').pass(10_000).fire('a', 'stable')
+    stage
+      .declare([kb, fresh({ needs })])
+      .ended('a', 0)
+      .checked('a')
+      .spawned('a')
+      .ended('a', CODES.fatal)
+    assert.deepEqual(stage.child('a').spec.command, ['program'])
+    assert.equal(stage.kind('a'), 'checking')
+  })
+
   it('stays, and says so, where what worked needs something that is gone', () => {
     const kb = makeSpec('kb')
     const stage = new Stage([kb, old({ needs: [{ service: 'kb', until: 'ready', restart: false }] })])
@@ -122,6 +137,8 @@ describe('a change of what the supervisor does, and not of the process', () => {
     const stage = proven().declare([old({ probes: [liveness], startTimeout: 5_000 })])
     assert.equal(stage.kind('a'), 'running')
     assert.deepEqual(stage.done('open-probes')[0]?.roles, ['readiness', 'liveness', 'preflight'])
+    const probing = stage.effects.flatMap(({ kind }) => (kind.endsWith('-probes') ? [kind] : []))
+    assert.deepEqual(probing, ['close-probes', 'open-probes'])
     assert.deepEqual([stage.count('signal'), stage.count('spawn')], [0, 0])
     assert.equal(stage.child('a').spec.startTimeout, 5_000)
   })
@@ -139,6 +156,24 @@ describe('a change of what the supervisor does, and not of the process', () => {
   it('waits for the next start where the process is not ready yet', () => {
     const stage = new Stage([old({ probes: [makeProbe('readiness')] })]).checked('a').spawned('a')
     assert.equal(stage.declare([old()]).kind('a'), 'stopping')
+  })
+})
+
+describe('a change of a service without a process', () => {
+  it('is taken at once, whatever it waited for', () => {
+    const waits: [string, Stage][] = [
+      ['backoff', new Stage([old()]).up('a').ended('a', 1)],
+      ['blocked', new Stage([old()]).checked('a', 'fail')],
+      ['failed', new Stage([old({ intensity: { max: 0, within: 1_000 } })]).up('a').ended('a', 1)],
+      ['absent', new Stage([old()]).checked('a', 'absent')],
+    ]
+    for (const [kind, stage] of waits) {
+      assert.equal(stage.kind('a'), kind)
+      stage.declare([fresh()])
+      assert.equal(stage.kind('a'), 'checking', kind)
+      assert.equal(stage.child('a').specHash, hashOf(fresh()), kind)
+      assert.equal(stage.child('a').nextSpec, null, kind)
+    }
   })
 })
 

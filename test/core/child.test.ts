@@ -120,10 +120,13 @@ describe('row: spawning', () => {
   it('a start that failed is an unplanned end; one that cannot succeed is blocked', () => {
     const fail = (permanent: boolean) => {
       const stage = plain().checked('a')
-      return stage.tell('a', { kind: 'spawn-failed', generation: 1, reason: 'EAGAIN', permanent }).kind('a')
+      return stage.tell('a', { kind: 'spawn-failed', generation: 1, reason: 'EAGAIN', permanent })
     }
-    assert.equal(fail(false), 'backoff')
-    assert.equal(fail(true), 'blocked')
+    assert.equal(fail(false).kind('a'), 'backoff')
+    const blocked = fail(true)
+    const { retryAt, source } = blocked.state('a', 'blocked')
+    assert.deepEqual([retryAt - blocked.at, source], [30_000, 'preflight'])
+    assert.equal(blocked.child('a').timers.retry?.at, retryAt)
   })
 })
 
@@ -416,6 +419,7 @@ describe('row: observing', () => {
     })
     stage.declare([other])
     assert.equal(stage.done('open-probes').length, 1)
+    assert.equal(stage.child('a').generation, 2, 'what is said of the one before is stale')
     assert.equal(stage.probe('a', 'b', PASS).state('a', 'observing').health['b']?.verdict, 'pass')
     assert.equal(stage.declare([makeSpec('a')]).kind('a'), 'checking')
   })

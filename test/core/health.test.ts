@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import {
   forgetLiveness,
@@ -36,6 +37,43 @@ describe('health', () => {
             if (outcome.kind === 'fail' && run >= failureThreshold) verdict = 'fail'
           }
           assert.equal(judged.verdict, verdict)
+        }
+      }),
+    )
+  })
+
+  it('keeps what the last results said in words, and is the same object exactly if nothing of it changed', () => {
+    const words = fc.constantFrom('one', 'other')
+    const told = fc.oneof(
+      fc.record({ kind: fc.constant('pass' as const), note: fc.option(words) }),
+      fc.record({ kind: fc.constant('fail' as const), reason: words, progress: fc.boolean() }),
+      fc.record({ kind: fc.constant('unknown' as const), reason: words }),
+    )
+    fc.assert(
+      fc.property(fc.array(told, { maxLength: 30 }), threshold, threshold, (list, failing, passing) => {
+        const probe = makeProbe('readiness', { failureThreshold: failing, successThreshold: passing })
+        let judged: Judgement | undefined
+        let expected = { failures: 0, passes: 0, unknown: null as string | null, note: null as string | null }
+        let reason: string | null = null
+        let progress = false
+        for (const outcome of list) {
+          const before = judged
+          judged = judge(judged, probe, outcome)
+          if (outcome.kind === 'unknown') expected = { ...expected, unknown: outcome.reason }
+          if (outcome.kind === 'pass') {
+            const passes = Math.min(passing, expected.passes + 1)
+            expected = { failures: 0, passes, unknown: null, note: outcome.note }
+            if (judged.verdict === 'pass') reason = null
+            progress = false
+          }
+          if (outcome.kind === 'fail') {
+            const failures = Math.min(failing, expected.failures + 1)
+            expected = { ...expected, failures, passes: 0, unknown: null }
+            reason = outcome.reason
+            progress = outcome.progress
+          }
+          assert.deepEqual(judged, { ...expected, verdict: judged.verdict, reason, progress })
+          if (before) assert.equal(before === judged, isDeepStrictEqual(before, judged))
         }
       }),
     )

@@ -27,9 +27,20 @@ describe('needs', () => {
       new Stage([base({ probes }), top({ until: 'started' })]).spawned('kb').kind('app'),
       'checking',
     )
+    const early = new Stage([base({ probes }), top({ until: 'started' })])
+    assert.equal(early.checked('kb').kind('app'), 'waiting', 'a start that is under way is no process yet')
+    const gone = new Stage([base({ probes }), top({ until: 'started' })]).spawned('kb').ended('kb')
+    assert.equal(gone.checked('app').kind('app'), 'waiting', 'looked at again after the preflights')
     const once = new Stage([base({ restart: 'transient' }), top({ until: 'completed' })]).up('kb')
     assert.equal(once.kind('app'), 'waiting')
     assert.equal(once.ended('kb', 0).kind('app'), 'checking')
+  })
+
+  it('a need that runs already and gets ready again lets go who waits for it', () => {
+    const stage = new Stage([base({ probes: [makeProbe('readiness')] }), top()])
+    stage.up('kb').probe('kb', 'tcp-readiness', FAIL, 3).checked('app')
+    assert.deepEqual([stage.kind('kb'), stage.kind('app')], ['running', 'waiting'])
+    assert.equal(stage.probe('kb', 'tcp-readiness', PASS).kind('app'), 'checking')
   })
 
   it('a chain starts in order, independent ones at once', () => {
@@ -59,7 +70,8 @@ describe('needs', () => {
     stage.restart('kb').ended('kb', 0).up('kb')
     assert.equal(stage.kind('app'), 'running')
     stage.ended('kb').recover('kb')
-    assert.equal(stage.state('app', 'stopping').then, 'restart')
+    const { then, cause, killed } = stage.state('app', 'stopping')
+    assert.deepEqual([then, cause, killed], ['restart', 'dependency', false])
   })
 
   it('`restart: true` also holds for a need that is ready only after its budget', () => {
