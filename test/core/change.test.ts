@@ -27,7 +27,13 @@ describe('a changed service that does not get ready', () => {
     stage.checked('a').spawned('a')
     assert.equal(stage.kind('a'), 'running')
     assert.equal(stage.child('a').rejected?.hash, hashOf(fresh()))
-    assert.equal(stage.child('a').counters.n, 0, 'the old one does not pay for it')
+    const { n, ends, failedMs, fatalMs, trial } = stage.child('a').counters
+    const paid = { n, ends, failedMs, fatalMs, trial }
+    assert.deepEqual(
+      paid,
+      { n: 0, ends: [], failedMs: 0, fatalMs: 0, trial: 'none' },
+      'the old one pays nothing',
+    )
   })
 
   it('is rolled back at once by a fatal exit, a preflight, or a program that is not there', () => {
@@ -127,6 +133,27 @@ describe('a declaration that was rejected', () => {
     assert.equal(stage.kind('a'), 'running')
     assert.deepEqual(texts(stage, 'rejected'), ['its new declaration is not taken: config: broken'])
     assert.equal(stage.child('a').rejected?.reason, 'config: broken')
+    const absent = [{ check: 'program', outcome: 'absent' as const, reason: 'not installed' }]
+    assert.equal(
+      proven()
+        .declare([fresh()], { preflight: { a: absent } })
+        .kind('a'),
+      'running',
+    )
+  })
+
+  it('is taken where its checks pass, or cannot tell', () => {
+    const results = (['pass', 'unknown'] as const).map((outcome) => ({
+      check: 'x',
+      outcome,
+      reason: outcome,
+    }))
+    assert.equal(
+      proven()
+        .declare([fresh()], { preflight: { a: results } })
+        .kind('a'),
+      'stopping',
+    )
   })
 })
 

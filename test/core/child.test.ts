@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import type { TimerName } from '../../supervisor/core/state.ts'
 import { CODES, makeProbe, makeSpec } from '../sim/mesh.ts'
 import { FAIL, identityOf, PASS, Stage } from './stage.ts'
 
@@ -98,6 +99,27 @@ describe('row: checking', () => {
     const stage = pair().up('kb').exited('kb')
     assert.equal(stage.checked('a').kind('a'), 'waiting')
     assert.equal(stage.count('spawn', 'a'), 0)
+  })
+})
+
+describe('the timers', () => {
+  const dueIn = (stage: Stage, timer: TimerName) => (stage.child('a').timers[timer]?.at ?? 0) - stage.at
+
+  it('are set for as long as their states may last', () => {
+    assert.equal(dueIn(plain(), 'preflight'), 120_000)
+    assert.equal(dueIn(gated().spawned('a'), 'budget'), 60_000)
+    assert.equal(dueIn(plain().up('a'), 'stable'), 10_000)
+    assert.equal(dueIn(plain().up('a').stop('a'), 'step'), 10_000)
+    assert.equal(dueIn(plain().up('a').stop('a').fire('a', 'step'), 'step'), 5_000)
+    assert.equal(dueIn(plain().up('a').exited('a'), 'sweep'), 30_000)
+    assert.equal(dueIn(plain().checked('a', 'fail'), 'retry'), 30_000)
+    assert.equal(dueIn(plain().checked('a', 'absent'), 'retry'), 30_000)
+    assert.equal(dueIn(plain().up('a').ended('a', CODES.fatal), 'retry'), 900_000)
+    assert.equal(dueIn(plain().up('a').stop('a', { forMs: 7_000 }), 'unstop'), 7_000)
+    const lost = plain().up('a').crash().identified('a', 'unknown')
+    assert.equal(dueIn(lost, 'retry'), 30_000)
+    assert.equal(dueIn(lost.fire('a', 'retry'), 'retry'), 30_000)
+    assert.equal(dueIn(plain().up('a').crash().identified('a', 'dead'), 'sweep'), 30_000)
   })
 })
 
@@ -408,6 +430,18 @@ describe('row: observing', () => {
     const stage = watched().stop('a')
     assert.equal(stage.kind('a'), 'idle')
     assert.equal(stage.done('close-probes').length, 1)
+  })
+
+  it('tells once that it is not live, and once that it is again', () => {
+    const stage = plain({ kind: 'external', command: null, probes: [makeProbe('liveness')] }).forget()
+    const told = () =>
+      stage.all.flatMap((effect) =>
+        effect.kind === 'record' && /degraded|recovered/.test(effect.event) ? [effect.event] : [],
+      )
+    stage.probe('a', 'tcp-liveness', FAIL, 5)
+    assert.deepEqual(told(), ['degraded'])
+    stage.probe('a', 'tcp-liveness', PASS, 3)
+    assert.deepEqual(told(), ['degraded', 'recovered'])
   })
 
   it('a changed declaration is observed anew, or started if it is ours now', () => {

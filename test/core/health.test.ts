@@ -3,6 +3,7 @@ import { describe, it } from 'node:test'
 import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import {
+  failures,
   forgetLiveness,
   type Health,
   hasStarted,
@@ -79,6 +80,28 @@ describe('health', () => {
     )
   })
 
+  it('what fails is told by role, each reason once, and what cannot be checked says so', () => {
+    const spec = makeSpec('a', {
+      probes: [
+        makeProbe('readiness'),
+        makeProbe('readiness', { name: 'b' }),
+        makeProbe('liveness'),
+        makeProbe('startup'),
+      ],
+    })
+    const failing = (reason: string) =>
+      judge(undefined, makeProbe('readiness'), { ...FAIL, reason } as typeof FAIL)
+    const health: Health = {
+      'tcp-readiness': failing('no answer'),
+      b: failing('no answer'),
+      'tcp-liveness': failing('hangs'),
+      'tcp-startup': judge(undefined, makeProbe('startup'), UNKNOWN),
+    }
+    assert.deepEqual(failures(spec, health, ['readiness']), ['no answer'])
+    assert.deepEqual(failures(spec, health, ['liveness', 'readiness']), ['no answer', 'hangs'])
+    assert.deepEqual(failures(spec, health, ['startup']), ['cannot be checked: the prober was late'])
+  })
+
   it('gives back the same object when nothing changed', () => {
     const probe = makeProbe('readiness')
     const health = observe({}, probe, PASS)
@@ -131,6 +154,8 @@ describe('health', () => {
     const starting = observe({}, makeProbe('startup'), { kind: 'fail', reason: 'starting', progress: true })
     assert.equal(isProgressing(spec, starting), true)
     assert.equal(isProgressing(spec, observe(starting, makeProbe('startup'), FAIL)), false)
+    const two = { ...spec, probes: [...spec.probes, makeProbe('startup', { name: 'other' })] }
+    assert.equal(isProgressing(two, starting), true, 'one of two is enough')
   })
 })
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { ServiceSpec } from '../../schemas/service.ts'
 import { makeProbe, makeSpec } from '../sim/mesh.ts'
+import { makeGroup } from './family.ts'
 import { FAIL, PASS, Stage } from './stage.ts'
 
 const needs = (service: string, over = {}) => ({ service, until: 'ready' as const, restart: false, ...over })
@@ -84,6 +85,17 @@ describe('needs', () => {
       .fire('kb', 'budget')
       .probe('kb', 'tcp-readiness', PASS)
     assert.equal(stage.kind('app'), 'stopping')
+  })
+
+  it('`restart: true` does not reach a dependent that was started together with the new need', () => {
+    const probes = [makeProbe('readiness')]
+    const app = makeSpec('app', { group: 'g', needs: [needs('kb', { until: 'started', restart: true })] })
+    const group = makeGroup('g', 'one_for_all', ['kb', 'app'])
+    const stage = upAll(new Stage([base({ probes, group: 'g' }), app], [group]), 'kb', 'app')
+    stage.ended('kb').ended('app', 0).fire('kb', 'backoff').spawned('kb').spawned('app')
+    assert.equal(stage.child('app').generation, 2)
+    assert.equal(stage.probe('kb', 'tcp-readiness', PASS).kind('kb'), 'running')
+    assert.equal(stage.kind('app'), 'running', 'it has known no other')
   })
 
   it('`restart: true` does not reach a dependent that is about to be stopped', () => {
