@@ -121,6 +121,11 @@ describe('a declaration that was rejected', () => {
     )
   })
 
+  it('is forgotten when another one is taken while the process runs on', () => {
+    const stage = rejected().declare([old({ startTimeout: 5_000 })])
+    assert.deepEqual([stage.kind('a'), stage.child('a').rejected], ['running', null])
+  })
+
   it('is forgotten when the document is back at what runs', () => {
     const stage = rejected().declare([old()])
     assert.equal(stage.child('a').rejected, null)

@@ -116,6 +116,8 @@ describe('the timers', () => {
     assert.equal(dueIn(plain().checked('a', 'absent'), 'retry'), 30_000)
     assert.equal(dueIn(plain().up('a').ended('a', CODES.fatal), 'retry'), 900_000)
     assert.equal(dueIn(plain().up('a').stop('a', { forMs: 7_000 }), 'unstop'), 7_000)
+    const adopted = plain().up('a').pass(3_600_000).crash().identified('a', 'same')
+    assert.equal(dueIn(adopted, 'stable'), 10_000)
     const lost = plain().up('a').crash().identified('a', 'unknown')
     assert.equal(dueIn(lost, 'retry'), 30_000)
     assert.equal(dueIn(lost.fire('a', 'retry'), 'retry'), 30_000)

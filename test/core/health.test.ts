@@ -146,6 +146,7 @@ describe('health', () => {
     )
     assert.equal(livenessFailure(spec, failed), 'no answer')
     assert.deepEqual(forgetLiveness(spec, failed), health)
+    assert.deepEqual(forgetLiveness(spec, observe(health, makeProbe('liveness'), FAIL)), health)
     assert.equal(forgetLiveness(spec, health), health)
   })
 
