@@ -55,10 +55,13 @@ async function initOf(pid: number, target: ProbeTarget, signal: AbortSignal): Pr
     // The job may be a wrapper that has started the program.
     return new RegExp(`^(?:${pid}|${Number(parent)})\\t`, 'm').test(jobs) ? 'launchd' : null
   }
-  const text = await readFile(`/proc/${pid}/cgroup`, 'utf8').catch(() => '')
-  const unit = unitIn(text)
-  return unit !== null && !unit.isOfSystem ? 'systemd' : null
+  const [unit, own] = await Promise.all([unitOf(pid), unitOf('self')])
+  // What shares our own unit was started by us or beside us, and not by systemd.
+  return unit !== null && !unit.isOfSystem && unit.name !== own?.name ? 'systemd' : null
 }
+
+const unitOf = async (pid: number | 'self') =>
+  unitIn(await readFile(`/proc/${pid}/cgroup`, 'utf8').catch(() => ''))
 
 /** Empty where the program cannot be run: who holds something is worth knowing without who started that. */
 function outputOf(argv: readonly string[], target: ProbeTarget, signal: AbortSignal): Promise<string> {

@@ -14,8 +14,8 @@ import { readRecord, removeRecord, writeRecord } from './takeover-record.ts'
 
 /** A gateway drains for 325 s at most, and is killed then. */
 const GONE_LIMIT_MS = 360_000
-/** A gateway listens after 10 to 17 s on an idle machine. */
-const LISTEN_LIMIT_MS = 120_000
+/** A gateway listens after 10 to 17 s on an idle machine, and after minutes where it has to migrate its database. */
+const LISTEN_LIMIT_MS = 300_000
 const POLL_MS = 200
 
 /** What is asked of the supervisor. */

@@ -19,14 +19,16 @@ export async function takeoverFacts(
   status: Status | null,
 ): Promise<TakeoverFacts> {
   const owners = await openOwners().catch(unavailable)
-  // A command that is at work is not an interrupted one.
-  const records = isAtWork(place) ? [] : recordedServices(place.home)
-  const taken = await Promise.all(records.map((service) => takenFacts(place, service, owners)))
+  const recorded = recordedServices(place.home)
+  const all = await Promise.all(recorded.map((service) => takenFacts(place, service, owners)))
+  // A command that is at work is not an interrupted one; it is looked for only then, since that takes its lock.
+  const isPending = all.some(({ interrupted: why }) => why !== null) && isAtWork(place)
+  const taken = isPending ? all.filter(({ interrupted: why }) => why === null) : all
   const states = new Map(status?.services.map(({ name, state }) => [name, state]))
   const candidates = specs.filter(({ name, kind }) => kind === 'external' || states.get(name) === 'blocked')
   const owned: OwnedFacts[] = []
   for (const spec of owners === null ? [] : candidates) owned.push(...(await ownedFacts(spec, owners!)))
-  return { taken, owned: owned.filter(({ service }) => !taken.some((other) => other.service === service)) }
+  return { taken, owned: owned.filter(({ service }) => !recorded.includes(service)) }
 }
 
 async function takenFacts(place: Place, service: string, owners: Owners | null): Promise<TakenFacts> {

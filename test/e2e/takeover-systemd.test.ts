@@ -182,6 +182,21 @@ describe('paios takeover and release under a real systemd of a user', { skip, ti
     const nothing = await paios('release', 'gateway')
     assert.deepEqual([nothing.code, /was not taken over/.test(nothing.stderr)], [5, true])
     assert.equal((await paios('takeover', 'nobody')).code, 2)
+    const procs = `/sys/fs/cgroup${await systemd.show(UNIT, 'ControlGroup')}/cgroup.procs`
+    const words = `echo $$ >"$0" && exec '${process.execPath}' '${ENTRY}' takeover gateway`
+    const inside = await systemd.run('/bin/sh', ['-c', words, procs], env)
+    assert.deepEqual(
+      [inside.code, /this command runs inside openclaw-gateway/.test(inside.stderr)],
+      [5, true],
+    )
+    const timer = join(units, 'openclaw-gateway.timer')
+    writeFileSync(timer, '[Timer]\nOnBootSec=10y\n')
+    assert.equal((await systemd.systemctl('start', 'openclaw-gateway.timer')).code, 0)
+    const timed = await paios('takeover', 'gateway')
+    assert.deepEqual([timed.code, /gateway.timer would start/.test(timed.stderr)], [5, true])
+    await systemd.systemctl('stop', 'openclaw-gateway.timer')
+    rmSync(timer)
+    await systemd.systemctl('daemon-reload')
     assert.deepEqual([await ownerState(), await listener()], [was, pid])
   })
 
@@ -211,6 +226,21 @@ describe('paios takeover and release under a real systemd of a user', { skip, ti
     assert.equal(code, 0, stderr)
     assert.deepEqual([(await ownerState()).state, (await gateway()).pid], ['disabled', pid])
     assert.deepEqual((await ids()).filter(isAboutOwners), [])
+  })
+
+  it('gives nothing back where the unit file is gone, and says with --dry-run what it would do', async () => {
+    rmSync(join(units, UNIT))
+    const { code, stderr } = await paios('release', 'gateway')
+    writeFileSync(join(units, UNIT), unitText)
+    await systemd.systemctl('daemon-reload')
+    assert.equal(code, 5)
+    assert.match(stderr, /openclaw-gateway.service is gone: install it again/)
+    const { pid } = await gateway()
+    const { stdout } = await paios('release', 'gateway', '--dry-run')
+    assert.match(stdout, /^would put services.gateway of .* back as it was$/m)
+    assert.match(stdout, new RegExp(`^would stop gateway \\(pid ${pid}\\), in order$`, 'm'))
+    assert.match(stdout, /^would enable and start openclaw-gateway.service with systemd, as it was$/m)
+    assert.equal((await gateway()).pid, pid)
   })
 
   it('gives it back as it was, and keeps what was edited elsewhere since', async () => {
@@ -292,6 +322,17 @@ describe('paios takeover and release under a real systemd of a user', { skip, ti
     assert.equal(code, 0, `${stdout}${stderr}`)
     assert.deepEqual(await ownerState(), pristine)
     assert.equal(readFileSync(document, 'utf8'), original)
+  })
+
+  it('gives it back while the mesh is down, too', async () => {
+    assert.equal((await paios('takeover', 'gateway')).code, 0)
+    assert.equal((await paios('down')).code, 0)
+    const { code, stdout, stderr } = await paios('release', 'gateway')
+    assert.equal(code, 0, `${stdout}${stderr}`)
+    assert.deepEqual(await ownerState(), pristine)
+    assert.equal(readFileSync(document, 'utf8'), original)
+    assert.equal((await paios('takeover', 'gateway')).code, 4)
+    assert.equal((await paios('up')).code, 0)
   })
 
   it('takes over what is declared as ours and is blocked, and gives that back, too', async () => {
