@@ -181,7 +181,9 @@ describe('a change of what the supervisor does, and not of the process', () => {
     stage.declare([old({ probes: [known, makeProbe('readiness', { name: 'new' })] })])
     const { health } = stage.state('a', 'running')
     assert.deepEqual([health['known']?.verdict, health['new']?.verdict], ['pass', 'pass'])
-    stage.probe('a', 'new', FAIL, 3)
+    stage.probe('a', 'new', FAIL, 2)
+    assert.equal(stage.state('a', 'running').health['new']?.verdict, 'pass', 'no failure was counted before')
+    stage.probe('a', 'new', FAIL)
     assert.equal(stage.state('a', 'running').health['new']?.verdict, 'fail')
   })
 

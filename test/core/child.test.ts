@@ -132,6 +132,15 @@ describe('row: spawning', () => {
     assert.deepEqual(stage.done('open-probes')[0]?.roles, ['startup', 'preflight'])
   })
 
+  it('takes no process of an earlier generation', () => {
+    const stage = plain().up('a').ended('a').fire('a', 'backoff').checked('a')
+    const before = stage.child('a')
+    for (const generation of [0, 1, 3])
+      stage.tell('a', { kind: 'spawned', generation, identity: identityOf(generation), logOffset: 0 })
+    assert.equal(stage.child('a'), before)
+    assert.equal(stage.spawned('a').kind('a'), 'running')
+  })
+
   it('without probes it is ready at once', () => assert.equal(plain().spawned('a').kind('a'), 'running'))
 
   it('a stop that comes in between begins when the process is there', () => {
@@ -293,6 +302,7 @@ describe('row: stopping', () => {
     ] as const
     const stage = plain({ stop }).up('a').stop('a')
     assert.equal(stage.done('close-stdin').length, 1)
+    assert.equal(stage.done('signal').length, 0)
     stage.fire('a', 'step')
     assert.equal(stage.done('signal')[0]?.signal, 'SIGUSR1')
     const { index = -1, generation = -1 } = stage.done('watch-log')[0] ?? {}

@@ -88,6 +88,16 @@ describe('a quarantine', () => {
     assert.equal(stage.kind('a'), 'running')
   })
 
+  it('finds one whose end is just being swept: it gives up with the group, and its end is not counted any more', () => {
+    const stage = familyOf('one_for_one', { a: {}, b: {} }, budget(0))
+    upAll(stage, 'a', 'b').exited('b').ended('a')
+    assert.equal(stage.kind('b'), 'sweeping')
+    stage.swept('b')
+    assert.equal(stage.state('b', 'failed').by, 'g')
+    assert.equal(stage.child('b').counters.total, 0)
+    assert.deepEqual(stage.mesh.breakers.get('g')?.ends, [])
+  })
+
   it('leaves ended what was just going down for good with its siblings', () => {
     const flash = { restart: 'temporary' as const, needs: needs('b') }
     const stage = upAll(familyOf('one_for_all', { a: {}, b: {}, flash }, budget(1)), 'a', 'b', 'flash')
