@@ -273,6 +273,7 @@ describe('escalation', () => {
     const after = (strategy: 'one_for_one' | 'one_for_all' | 'rest_for_one') => {
       const stage = nested(strategy, { inner: 0, outer: 5 }).ended('a')
       assert.equal(stage.child('a').joint?.group, strategy === 'one_for_one' ? 'inner' : 'outer')
+      assert.doesNotMatch(recorded(stage, 'together').join(), /\ba\b/, 'it goes along with nobody')
       assert.equal(stage.mesh.breakers.get('outer')?.ends.length, 1)
       assert.deepEqual(stage.mesh.breakers.get('inner')?.ends, [])
       const result = lives(settle(stage), ...all)

@@ -87,6 +87,16 @@ describe('needs', () => {
     assert.equal(stage.kind('app'), 'stopping')
   })
 
+  it('`restart: true` follows from the first ready alone, not from what comes later in the same life', () => {
+    const probes = [makeProbe('readiness')]
+    const app = makeSpec('app', { probes, needs: [needs('kb', { restart: true })] })
+    const stage = new Stage([base({ probes }), app]).up('kb').spawned('app').ended('kb').recover('kb')
+    assert.deepEqual([stage.kind('kb'), stage.up('app').kind('app')], ['running', 'running'])
+    stage.tell('kb', { kind: 'program-changed', generation: 2, file: '/bin/kb' })
+    stage.pass(1_000).probe('kb', 'tcp-readiness', FAIL, 3).probe('kb', 'tcp-readiness', PASS)
+    assert.equal(stage.kind('app'), 'running')
+  })
+
   it('`restart: true` does not reach a dependent that was started together with the new need', () => {
     const probes = [makeProbe('readiness')]
     const app = makeSpec('app', { group: 'g', needs: [needs('kb', { until: 'started', restart: true })] })
