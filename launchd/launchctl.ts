@@ -4,7 +4,7 @@
  * against a model, not on a Mac.
  */
 import { execFile } from 'node:child_process'
-import { type PrintedJob, parseDisabled, parsePrint } from './print-parser.ts'
+import { type PrintedJob, parseDisabled, parseList, parsePrint } from './print-parser.ts'
 
 /** A verb that takes longer hangs; print and enable answer at once. */
 const LIMIT_MS = 15_000
@@ -43,10 +43,12 @@ export type Launchctl = {
   print(label: string): Promise<Found>
   /** Null if it cannot be told. Outlives the job, its plist and a reboot, and `print` does not show it. */
   isDisabled(label: string): Promise<boolean | null>
+  /** The labels of the jobs that run, by pid; null if they cannot be told. */
+  running(): Promise<ReadonlyMap<number, string> | null>
   bootstrap(plistPath: string): Promise<Answer>
   bootout(label: string): Promise<Answer>
   enable(label: string): Promise<Answer>
-  /** Only for the self-test, with a label of its own. */
+  /** Keeps a job from being loaded at the next login. */
   disable(label: string): Promise<Answer>
   kickstart(label: string): Promise<Answer>
 }
@@ -73,6 +75,10 @@ export function openLaunchctl(
     async isDisabled(label) {
       const { code, stdout } = await ask('print-disabled', domain)
       return code === 0 ? parseDisabled(stdout).has(label) : null
+    },
+    async running() {
+      const { code, stdout } = await ask('list')
+      return code === 0 ? parseList(stdout) : null
     },
     bootstrap: (path) => ask('bootstrap', domain, path),
     bootout: (label) => ask('bootout', target(label)),

@@ -11,6 +11,8 @@ export type PrintedJob = {
   readonly state: string | null
   readonly pid: number | null
   readonly path: string | null
+  /** Who has registered it in the place of a plist, such as com.apple.xpc.ServiceManagement; null for a plist. */
+  readonly managedBy: string | null
   readonly program: string | null
   readonly arguments: readonly string[]
   readonly runs: number | null
@@ -79,6 +81,7 @@ function jobOf(
     state: text('state'),
     pid: number('pid'),
     path: text('path'),
+    managedBy: text('managed_by'),
     program: text('program'),
     arguments: words,
     runs: number('runs'),
@@ -116,6 +119,12 @@ export function troubleOf(job: PrintedJob): string | null {
     return 'launchd could not start its program (78, EX_CONFIG)'
   if (lastExit.kind === 'signal') return `ended by ${lastExit.text} (signal ${lastExit.signal})`
   return lastExit.kind === 'code' && lastExit.code !== 0 ? `ended with exit code ${lastExit.code}` : null
+}
+
+/** The label of each running job in the table of `launchctl list`, by its pid. */
+export function parseList(text: string): Map<number, string> {
+  const found = [...text.matchAll(/^(\d+)\t-?\d+\t(.+)$/gm)]
+  return new Map(found.map((match) => [Number(match[1]), match[2]!]))
 }
 
 /** The labels that `launchctl print-disabled` names as disabled; a label that is not there is enabled. */

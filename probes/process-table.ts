@@ -40,7 +40,45 @@ export async function programOf(pid: number, target: ProbeTarget, signal: AbortS
   return script === undefined ? program : `${program} ${basename(script)}`
 }
 
-/** `pid 812 (openclaw-gateway)`. */
+/** `pid 812 (openclaw-gateway)`; with `, systemd` or `, launchd` where this user's own one has started it. */
 export async function nameProcess(pid: number, target: ProbeTarget, signal: AbortSignal): Promise<string> {
-  return `pid ${pid} (${await programOf(pid, target, signal)})`
+  const [program, init] = [await programOf(pid, target, signal), await initOf(pid, target, signal)]
+  return `pid ${pid} (${init === null ? program : `${program}, ${init}`})`
+}
+
+/** The service manager of this user that runs a process; null if none does, or it cannot be told. */
+async function initOf(pid: number, target: ProbeTarget, signal: AbortSignal): Promise<string | null> {
+  const launchctl = process.env['PAIOS_LAUNCHCTL'] || '/bin/launchctl'
+  if (process.platform === 'darwin' || process.env['PAIOS_LAUNCHCTL']) {
+    const parent = await outputOf(['ps', '-o', 'ppid=', '-p', String(pid)], target, signal)
+    const jobs = await outputOf([launchctl, 'list'], target, signal)
+    // The job may be a wrapper that has started the program.
+    return new RegExp(`^(?:${pid}|${Number(parent)})\\t`, 'm').test(jobs) ? 'launchd' : null
+  }
+  const [unit, own] = await Promise.all([unitOf(pid), unitOf('self')])
+  // What shares our own unit was started by us or beside us, and not by systemd.
+  return unit !== null && !unit.isOfSystem && unit.name !== own?.name ? 'systemd' : null
+}
+
+const unitOf = async (pid: number | 'self') =>
+  unitIn(await readFile(`/proc/${pid}/cgroup`, 'utf8').catch(() => ''))
+
+/** Empty where the program cannot be run: who holds something is worth knowing without who started that. */
+function outputOf(argv: readonly string[], target: ProbeTarget, signal: AbortSignal): Promise<string> {
+  return target.run(argv, { signal }).then(
+    ({ stdout }) => stdout,
+    () => '',
+  )
+}
+
+/** The systemd service that a process belongs to, by its /proc/PID/cgroup; null if it belongs to none. */
+export function unitIn(cgroup: string): { readonly name: string; readonly isOfSystem: boolean } | null {
+  for (const line of cgroup.split('\n')) {
+    const path = /^(?:0::|\d+:name=systemd:)(\/.*)$/.exec(line)?.[1]?.split('/') ?? []
+    const name = path.findLast((part) => part.endsWith('.service'))
+    // user@1000.service is the user's systemd itself, with what belongs to none of its units.
+    if (name === undefined || /^user@\d+\.service$/.test(name)) continue
+    return { name, isOfSystem: path.includes('system.slice') }
+  }
+  return null
 }

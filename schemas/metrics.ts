@@ -56,6 +56,8 @@ export const CRASHES = ['clean', 'error', 'signal', 'hung', 'spawn_failed'] as c
 export const PROBE_RESULTS = ['ok', 'fail', 'timeout', 'error'] as const
 /** Parts of the supervisor in which something unexpected can be caught. */
 export const COMPONENTS = ['loop', 'rules', 'incidents', 'outbox', 'telegram', 'runbook', 'http'] as const
+/** How a rotation of a log file ended. */
+export const ROTATIONS = ['rotated', 'failed'] as const
 /** What a gap of the tick clock was. */
 export const JUMPS = ['stall', 'sleep'] as const
 /** Why messages are held. */
@@ -133,6 +135,12 @@ export const METRICS = {
   service_processes: gauge('Processes in the process tree of the service', service),
   service_resident_memory_bytes: gauge('Resident memory of the process tree', service),
   service_last_exit_code: gauge('Exit code of the last process, 128+n for a signal, -1 if none', service),
+  log_bytes: gauge('Bytes of the log file of the service and of its archives', service),
+  log_rotations_total: counter('Rotations of log files, by result', { ...service, result: ROTATIONS }),
+  log_rotation_pause_seconds: histogram(
+    'How long the processes of a service stood still for a rotation',
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1],
+  ),
   service_starts_total: counter('Process starts, by reason', { ...service, reason: START_REASONS }),
   service_exits_total: counter(
     'Process exits, by cause. clean is an exit 0 that was not asked for, completed one that is allowed',

@@ -117,6 +117,14 @@ export function createControl(serving: Serving, around: Around, metrics: Control
         throw unknownService(name, [...supervisor.mesh.children.keys()])
       return supervisor.report(name)
     },
+    async preflight(name, pids) {
+      known(name)
+      const { withObserve } = await import('./document/edit.ts')
+      const isObserved = supervisor.mesh.children.get(name)?.spec.kind === 'external'
+      const edit = (text: string) => (isObserved ? withObserve(text, name, false) : text)
+      const declared = (await readDeclared(home, edit)).specs.find(({ spec }) => spec.name === name)
+      return declared === undefined ? [] : supervisor.preflight(declared.spec, pids)
+    },
     acceptBaseline(name) {
       const child = supervisor.mesh.children.get(name)
       if (!child) throw unknownService(name, [...supervisor.mesh.children.keys()])

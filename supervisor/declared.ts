@@ -37,11 +37,15 @@ function declare(mesh: Declared['mesh'], problem: string | null, warnings: strin
   return { key: keyOf(mesh.hash), specs, groups: mesh.groups, mesh, warnings, problem }
 }
 
-/** Reads and checks the document. Throws document-invalid with every problem. */
-export async function readDeclared(home: Home): Promise<Declared> {
+/**
+ * Reads and checks the document, or what it would be with an edit that nobody has written. Throws document-invalid
+ * with every problem.
+ */
+export async function readDeclared(home: Home, edit?: (text: string) => string): Promise<Declared> {
   const { parseMesh } = await import('./config.ts')
   const { presets } = await import('../services/index.ts')
-  const result = parseMesh(readDocument(home.document), { home: homedir(), presets })
+  const bytes = readDocument(home.document)
+  const result = parseMesh(edit ? edit(bytes.toString('utf8')) : bytes, { home: homedir(), presets })
   const { documentError, formatProblem } = await import('./document/problem.ts')
   if (!result.ok) throw documentError(home.document, result.problems)
   return declare(

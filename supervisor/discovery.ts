@@ -10,6 +10,7 @@ import { get } from 'node:http'
 import { delimiter, dirname, isAbsolute, join } from 'node:path'
 import JSON5 from 'json5'
 import { z } from 'zod'
+import { GATEWAY_LABEL, GATEWAY_UNIT } from './boot/gateway-owner.ts'
 import { errnoOf, fileError } from './errors.ts'
 
 /** The port that OpenClaw listens on unless its config says otherwise. */
@@ -88,8 +89,8 @@ async function isExecutable(file: string): Promise<boolean> {
 
 async function findOwner(home: string) {
   const owners = [
-    { kind: 'launchd', file: join(home, 'Library/LaunchAgents/ai.openclaw.gateway.plist') },
-    { kind: 'systemd', file: join(home, '.config/systemd/user/openclaw-gateway.service') },
+    { kind: 'launchd', file: join(home, `Library/LaunchAgents/${GATEWAY_LABEL}.plist`) },
+    { kind: 'systemd', file: join(home, `.config/systemd/user/${GATEWAY_UNIT}`) },
   ] as const
   for (const owner of owners) {
     const text = await textOf(owner.file)
@@ -202,13 +203,13 @@ function gatewayPart({ programs, gateway }: Found): string {
     const { owner } = gateway
     const by = owner === null ? '' : `, started by ${owner.kind} (${inComment(owner.file)})`
     const state = gateway.answering ? 'was already running' : 'is installed as a service and was not running'
-    const stop =
+    const hand =
       owner === null
-        ? 'stop it where it was started'
-        : '`openclaw gateway stop` and `openclaw gateway uninstall`'
+        ? 'stop it where it was started, write `observe: false`, then `paios up`'
+        : '`paios takeover gateway`; `paios release gateway` gives it back'
     return `  # The OpenClaw gateway ${state}${by}.
-  # PAIOS watches it and neither starts nor stops it. To hand it over:
-  # ${stop}, delete the line \`observe\`, then \`paios up\`.
+  # With \`observe: true\` PAIOS watches it and neither starts nor stops it. To hand it over:
+  # ${hand}.
   gateway:
     preset: openclaw-gateway
     observe: true

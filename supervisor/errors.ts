@@ -79,6 +79,12 @@ export const errorCodes = {
     meaning: 'The disk that holds the home has no space left.',
     remedy: 'Free some space; running services go on meanwhile.',
   },
+  'journal-damaged': {
+    exitCode: 1,
+    meaning: 'The journal is no database any more; nothing was started, since nobody knows what runs.',
+    remedy:
+      'Put back a copy of it, or move it away once nothing that it knows runs any more; then `paios up`.',
+  },
   'socket-path-too-long': {
     exitCode: 1,
     meaning: 'The path of the control socket is longer than this system allows.',
@@ -103,6 +109,11 @@ export const errorCodes = {
     exitCode: 1,
     meaning: 'Telegram or another channel of alerts cannot be reached or refuses.',
     remedy: 'Do what the message says, then `paios alerts setup` or `paios alerts test`.',
+  },
+  'takeover-failed': {
+    exitCode: 1,
+    meaning: 'A service could not be taken over or given back; the message says what was put back.',
+    remedy: 'Read the log that the message names; `paios doctor` says what is left to do.',
   },
   internal: {
     exitCode: 1,

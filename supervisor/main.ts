@@ -11,7 +11,7 @@ import { type ControlSocket, isServed } from './shell/control-socket.ts'
 import { ensureHome, type Home, homeAt } from './shell/home.ts'
 import { type Journal, openJournal } from './shell/journal.ts'
 import { recordKeeper, startKeeper } from './shell/keeper.ts'
-import { type Lock, takeLock } from './shell/lock.ts'
+import { alreadyRuns, takeLock } from './shell/lock.ts'
 import { createLogger, type Logger } from './shell/logger.ts'
 import { type Presence, watchPresence } from './shell/presence.ts'
 import { endProbePrograms } from './shell/probe-programs.ts'
@@ -35,7 +35,7 @@ export type MainOptions = {
 /** Runs a supervisor until it is asked to end, then ends this process with its exit code. */
 export async function main(options: MainOptions = { foreground: false, stopOnTerm: false }): Promise<void> {
   const init = startedBy()
-  if (init !== null) announce(init, VERSION, join(homeAt().logs, 'supervisor', 'boot.log'))
+  if (init !== null) announce(init, VERSION)
   try {
     process.exit(exitUnder(init, await supervise(options)))
   } catch (error) {
@@ -50,8 +50,9 @@ async function supervise({ foreground, stopOnTerm }: MainOptions): Promise<numbe
   ensureHome(home)
   const secrets = openSecrets(home.env)
   const logger = createLogger(home.logs, secrets.redact)
+  // A lock file that was deleted holds nobody off; who answers there runs.
+  if (await isServed(home.socket)) throw alreadyRuns(home)
   const lock = takeLock(home, VERSION)
-  await refuseBeside(home, lock)
   const wasUnclean = existsSync(home.socket)
   const journal = openJournal(home.journal, home.spool, secrets.redact)
   const left = journal.left()
@@ -131,14 +132,6 @@ async function supervise({ foreground, stopOnTerm }: MainOptions): Promise<numbe
   return code
 }
 
-/** A lock file that was deleted under a supervisor lets a second one come this far. */
-async function refuseBeside(home: Home, lock: Lock): Promise<void> {
-  if (!(await isServed(home.socket))) return
-  lock.release()
-  const text = `a supervisor already answers on ${home.socket}, without its lock: see \`paios status\``
-  throw new PaiosError('supervisor-running', text)
-}
-
 function listenForSignals(
   supervisor: Supervisor,
   foreground: boolean,
@@ -216,6 +209,7 @@ async function watch(serving: Serving, startedWall: number) {
     outbox: supervisor.alerts.outbox.figures,
     pings: supervisor.alerts.pings,
     treeOf: supervisor.treeOf,
+    logBytes: supervisor.keeping.bytesOf,
     residentBytes,
   })
   supervisor.takeMetrics(metrics)

@@ -56,8 +56,19 @@ function replace(path: string, text: string, mode: number): void {
     // The umask has its say when a file is created.
     chmodSync(fresh, mode)
     renameSync(fresh, path)
+    syncFolder(dirname(path))
   } catch (error) {
     rmSync(fresh, { force: true })
     throw fileError(`write ${path}`, error)
+  }
+}
+
+/** Has a new name outlive a power cut. */
+function syncFolder(path: string): void {
+  const folder = openSync(path, 'r')
+  try {
+    fsyncSync(folder)
+  } finally {
+    closeSync(folder)
   }
 }

@@ -2,6 +2,7 @@
  * What `paios doctor` makes of what it has seen: facts in, findings out. Pure, so that each finding has a
  * test without a machine that has the fault.
  */
+import { type TakeoverFacts, takeoverFindings } from './takeover-findings.ts'
 
 /** `wrong` makes doctor exit with 1; a `note` is as it was meant, and worth knowing. */
 export type Finding = {
@@ -31,6 +32,7 @@ export type Facts = {
   /** Why the document is no valid one, null if it is. */
   readonly document: { readonly path: string; readonly problem: string | null }
   readonly services: readonly ServiceFacts[]
+  readonly takeover: TakeoverFacts
   /** Files and folders that others may read or that belong to somebody else. */
   readonly exposed: readonly {
     readonly path: string
@@ -95,6 +97,7 @@ export function findingsOf(facts: Facts): Finding[] {
     ...versionFindings(facts),
     ...documentFindings(facts),
     ...facts.services.flatMap((service) => serviceFindings(service, facts)),
+    ...takeoverFindings(facts.takeover),
     ...facts.exposed.map(exposedFinding),
     ...diskFindings(facts),
   ]

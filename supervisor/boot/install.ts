@@ -187,7 +187,11 @@ export async function handOver(setting: Setting, running: Running | null, back: 
     back.revive = () => setting.keep(programOf(setting, running))
     await endKept(place, running)
   } else {
-    back.revive = running === null ? null : () => init.restart()
+    const again = async () => {
+      await init.restart()
+      await awaitInit(init, answering, null)
+    }
+    back.revive = running === null ? null : again
   }
   await init.restart()
   const pid = await awaitInit(init, answering, running?.pid ?? null)

@@ -79,7 +79,8 @@ export function openLaunchd(place: Place, launchctl: Launchctl = openLaunchctl()
   }
 }
 
-function failed(verb: string, { code, text }: Answer): PaiosError {
+/** The error of a verb that launchctl has refused. */
+export function failed(verb: string, { code, text }: Answer): PaiosError {
   const remedy = remedyOf(code)
   const why = `launchctl ${verb} ended with ${code}: ${text}${remedy === null ? '' : ` (${remedy})`}`
   const isAway = code === CODES.noDomain || code === CODES.unsupported
@@ -87,7 +88,7 @@ function failed(verb: string, { code, text }: Answer): PaiosError {
 }
 
 /** What print found, where it told anything. Throws init-unavailable. */
-function asked(found: Found): Exclude<Found, { kind: 'no-session' | 'unclear' }> {
+export function asked(found: Found): Exclude<Found, { kind: 'no-session' | 'unclear' }> {
   if (found.kind === 'no-session') {
     throw new PaiosError('init-unavailable', `there is no desktop session to ask: ${found.text}`)
   }
@@ -108,8 +109,8 @@ async function kick(launchctl: Launchctl, label: string): Promise<void> {
   if (answer.code !== 0) throw failed('kickstart', answer)
 }
 
-/** The steps of which loading and unloading consist. */
-function jobSteps(launchctl: Launchctl, label: string) {
+/** The steps of which loading and unloading consist. `goneLimitMs`: how long a job may take to end and be gone. */
+export function jobSteps(launchctl: Launchctl, label: string, goneLimitMs = GONE_LIMIT_MS) {
   const look = async (): Promise<PrintedJob | null> => {
     const found = asked(await launchctl.print(label))
     return found.kind === 'job' ? found.job : null
@@ -122,12 +123,12 @@ function jobSteps(launchctl: Launchctl, label: string) {
     const { noSuchProcess, nowInProgress, noService } = CODES
     const isFine = [0, noSuchProcess, nowInProgress, noService].some((code) => code === answer.code)
     if (!isFine) throw failed('bootout', answer)
-    const what = `${label} is still loaded ${GONE_LIMIT_MS / 1000} s after bootout`
-    await poll(what, GONE_LIMIT_MS, GONE_STEP_MS, async () => (await look()) === null && !lives(job.pid))
+    const what = `${label} is still loaded ${goneLimitMs / 1000} s after bootout`
+    await poll(what, goneLimitMs, GONE_STEP_MS, async () => (await look()) === null && !lives(job.pid))
   }
   /** Loads the job; what is loaded already with our plist is as good. */
   const load = async (plistPath: string) => {
-    const deadline = performance.now() + GONE_LIMIT_MS
+    const deadline = performance.now() + goneLimitMs
     for (;;) {
       const enabled = await launchctl.enable(label)
       if (enabled.code !== 0) throw failed('enable', enabled)

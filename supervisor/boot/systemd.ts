@@ -12,16 +12,14 @@ import type { Place } from './place.ts'
 const LIMIT_MS = 90_000
 
 /** How a run of systemctl ended. */
-type Ended = { readonly code: number; readonly stdout: string; readonly stderr: string }
+export type Ended = { readonly code: number; readonly stdout: string; readonly stderr: string }
 
 /** The port of a home. */
 export function openSystemd(place: Place): InitPort {
   const { unit, home } = place
   const must = async (...args: readonly string[]) => {
-    const ended = await systemctl(args)
-    if (ended.code === 0) return
-    const why = ended.stderr.trim().split('\n')[0] || `exit code ${ended.code}`
-    throw new PaiosError('install-failed', `systemctl --user ${args.join(' ')}: ${why}`)
+    const why = failureOf(args, await systemctl(args))
+    if (why !== null) throw new PaiosError('install-failed', why)
   }
   // A unit that has failed too often is refused until it is reset; it is no fault if there is nothing to reset.
   const reset = () => systemctl(['reset-failed', unit])
@@ -67,9 +65,7 @@ async function stateOf(unit: string): Promise<InitState> {
     'MainPID',
     'ExecMainStatus',
   ]
-  const { code, stdout, stderr } = await systemctl(['show', unit, `--property=${wanted.join(',')}`])
-  if (code !== 0) throw unavailable(stderr)
-  const value = (name: string) => new RegExp(`^${name}=(.*)$`, 'm').exec(stdout)?.[1] ?? ''
+  const value = await showUnit(unit, wanted)
   const pid = Number(value('MainPID'))
   const failed = value('ActiveState') === 'failed'
   return {
@@ -80,6 +76,22 @@ async function stateOf(unit: string): Promise<InitState> {
   }
 }
 
+/** The properties of a unit as text, empty where it has none. Throws init-unavailable. */
+export async function showUnit(
+  unit: string,
+  properties: readonly string[],
+): Promise<(property: string) => string> {
+  const { code, stdout, stderr } = await systemctl(['show', unit, `--property=${properties.join(',')}`])
+  if (code !== 0) throw unavailable(stderr)
+  return (name) => new RegExp(`^${name}=(.*)$`, 'm').exec(stdout)?.[1] ?? ''
+}
+
+/** Why a run of systemctl failed, with what was asked; null if it did not. */
+export function failureOf(args: readonly string[], { code, stderr }: Ended): string | null {
+  if (code === 0) return null
+  return `systemctl --user ${args.join(' ')}: ${stderr.trim().split('\n')[0] || `exit code ${code}`}`
+}
+
 function unavailable(stderr: string): PaiosError {
   const why = stderr.trim().split('\n')[0] || 'systemctl does not answer'
   return new PaiosError(
@@ -88,7 +100,8 @@ function unavailable(stderr: string): PaiosError {
   )
 }
 
-function systemctl(args: readonly string[]): Promise<Ended> {
+/** Runs `systemctl --user`, at most `limitMs`. Throws init-unavailable where it cannot be run. */
+export function systemctl(args: readonly string[], limitMs = LIMIT_MS): Promise<Ended> {
   const env = { ...process.env, LC_ALL: 'C', SYSTEMD_COLORS: '0', SYSTEMD_PAGER: '' }
   // Without a login session (ssh of some systems, cron) the variable is missing, and the folder may be there.
   const runtime = `/run/user/${process.getuid?.() ?? 0}`
@@ -97,7 +110,7 @@ function systemctl(args: readonly string[]): Promise<Ended> {
     execFile(
       'systemctl',
       ['--user', '--no-ask-password', ...args],
-      { env, timeout: LIMIT_MS },
+      { env, timeout: limitMs },
       (error, stdout, stderr) => {
         if (error && typeof error.code !== 'number') {
           const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT'

@@ -16,11 +16,25 @@ const findVersion = (home: string) => [
   'version="$versions/$(readlink "$versions/current")" || exit 1',
 ]
 
+/**
+ * In the program that never changes, since a version that does not even load may be started for weeks. Nobody else
+ * writes to the log meanwhile, and its file stays the same, which systemd and launchd have opened to append to it.
+ */
+const trimBootLog = (home: string) => [
+  `log=${shellWord(`${home}/logs/supervisor/boot.log`)}`,
+  '# Grown beyond 1 MiB it is cut to its last 256 KiB.',
+  'if [ -f "$log" ] && [ $(wc -c <"$log") -gt 1048576 ]; then',
+  '  tail -c 262144 "$log" >"$log.part" && cat "$log.part" >"$log"',
+  '  rm -f "$log.part"',
+  'fi',
+]
+
 /** bin/paios-supervisor: becomes the supervisor of the home. */
 export function supervisorWrapper(home: string): string {
   return [
     '#!/bin/sh',
     '# The supervisor of this home, of the version in force. Written by paios install; started by systemd or launchd.',
+    ...trimBootLog(home),
     ...findVersion(home),
     `PAIOS_HOME=${shellWord(home)}`,
     'export PAIOS_HOME',

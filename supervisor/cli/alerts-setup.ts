@@ -53,8 +53,8 @@ export async function setUp(invocation: Invocation): Promise<number> {
     ...(found.chat < 0 ? { allow: [found.person] } : {}),
     ...(api === DEFAULT_API ? {} : { api }),
   }
-  const { withEntry } = await import('../document/edit.ts')
-  const after = withEntry(before, 'alerts', 'telegram', value)
+  const { withSetting } = await import('../document/setting.ts')
+  const after = withSetting(before, 'alerts', 'telegram', value)
   await validMesh(path, await checkText(after))
   replace(path, after, 0o600)
   out(`${secretPath(home)} holds the token, ${path} names it under alerts.\n`)

@@ -85,10 +85,14 @@ export async function bootSupervisor(
   const keeperLog = join(logs, 'keeper.log')
   const ownLog = join(logs, 'current.log')
   makeLogFolder(logs)
+  const [{ startKeeper }, { trimLog }] = await Promise.all([
+    import('../shell/keeper.ts'),
+    import('../shell/trim-log.ts'),
+  ])
+  trimLog(keeperLog)
   const sizes = new Map([ownLog, keeperLog].map((path) => [path, sizeOf(path)]))
   const said = async () => (await Promise.all([...sizes].map(([path, size]) => tailFrom(path, size)))).flat()
   if (boot !== null) writeBoot(home, boot)
-  const { startKeeper } = await import('../shell/keeper.ts')
   const keeper = startKeeper(home, entry, keeperLog, node)
   const failure = await waitForSocket(home, keeper, () => tailFrom(keeperLog, sizes.get(keeperLog) ?? 0))
   if (failure === null) return

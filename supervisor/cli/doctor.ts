@@ -19,8 +19,9 @@ export const command: Command = {
   about:
     'Says what will not survive a reboot and what else is in the way: not installed, no lingering, a unit or plist\n' +
     'that was changed, an edit that is not applied, services that you have stopped, missing secrets, programs that\n' +
-    'a boot will not find, the version in force and its Node, permissions, a keeper that is gone, disk space. Each\n' +
-    'finding says what, where, and what to do. Exits 1 if something is wrong. Changes nothing.',
+    'a boot will not find, services that systemd or launchd runs or has taken back, the version in force and its\n' +
+    'Node, permissions, a keeper that is gone, disk space. Each finding says what, where, and what to do. Exits 1\n' +
+    'if something is wrong. Changes nothing.',
   flags: {},
   operands: { min: 0, max: 0 },
   examples: [
@@ -50,12 +51,14 @@ function shown({ level, what, where, remedy }: Finding, invocation: Invocation):
 
 async function gather(invocation: Invocation): Promise<Facts> {
   const { home, entry } = invocation
-  const [{ placeOf }, look, { openInit, initOf }, { findRunning, isTakenDown }] = await Promise.all([
-    import('../boot/place.ts'),
-    import('../boot/facts.ts'),
-    import('../boot/init-port.ts'),
-    import('../boot/running.ts'),
-  ])
+  const [{ placeOf }, look, { openInit, initOf }, { findRunning, isTakenDown }, { takeoverFacts }] =
+    await Promise.all([
+      import('../boot/place.ts'),
+      import('../boot/facts.ts'),
+      import('../boot/init-port.ts'),
+      import('../boot/running.ts'),
+      import('../boot/takeover-facts.ts'),
+    ])
   const place = placeOf(home)
   const boot = await look.bootFacts(place)
   const init = initOf() === null || boot.unreachable !== null ? null : await openInit(place)
@@ -71,6 +74,7 @@ async function gather(invocation: Invocation): Promise<Facts> {
     versions: await look.versionFacts(place, entry, dirname(dirname(entry))),
     document: document.facts,
     services: await serviceFacts(place, document.specs, await look.bootPath(place)),
+    takeover: await takeoverFacts(place, document.specs, status),
     exposed: look.exposedFacts(place),
     disk: look.diskFacts(place),
   }

@@ -4,6 +4,7 @@ import { dirname } from 'node:path'
 import type { InstallPlan } from '../boot/install.ts'
 import { PaiosError } from '../errors.ts'
 import { bootSetting } from './boot-setting.ts'
+import { withChangeLock } from './change-lock.ts'
 import type { Command, Invocation } from './command.ts'
 import { documentPath } from './document.ts'
 
@@ -43,23 +44,23 @@ async function run(invocation: Invocation): Promise<number> {
   }
   const setting = await bootSetting(invocation)
   const source = sourceAt(dirname(dirname(entry)))
-  const plan = await planInstall(setting, { source, link: !has('no-link') })
+  const wish = { source, link: !has('no-link') }
   if (has('dry-run')) {
+    const plan = await planInstall(setting, wish)
     out(json ? `${JSON.stringify(shown(plan))}\n` : describe(plan, setting.init.caveat))
     return 0
   }
-  if (!existsSync(`${home}/run`)) {
-    const { prepareHome } = await import('./boot.ts')
-    await prepareHome(home)
-  }
-  const pid = await install(setting, plan, source)
-  if (json) {
-    out(`${JSON.stringify({ ...shown(plan), pid })}\n`)
+  return withChangeLock(invocation, 'install', async () => {
+    const fresh = await planInstall(setting, wish)
+    const pid = await install(setting, fresh, source)
+    if (json) {
+      out(`${JSON.stringify({ ...shown(fresh), pid })}\n`)
+      return 0
+    }
+    const notes = [...noteLines(fresh, pid), ...(setting.init.caveat === null ? [] : [setting.init.caveat])]
+    out(notes.map((line) => `${line}\n`).join(''))
     return 0
-  }
-  const notes = [...noteLines(plan, pid), ...(setting.init.caveat === null ? [] : [setting.init.caveat])]
-  out(notes.map((line) => `${line}\n`).join(''))
-  return 0
+  })
 }
 
 const shown = ({ version, file, text, steps, link, running, mesh }: InstallPlan) => ({

@@ -36,6 +36,11 @@ export const commands: Register = {
     summary: 'say how the mesh was: availability, faults, alerts',
     load: () => import('./report.ts'),
   },
+  takeover: {
+    summary: 'take a service over from systemd or launchd',
+    load: () => import('./takeover.ts'),
+  },
+  release: { summary: 'give it back to systemd or launchd', load: () => import('./release.ts') },
   doctor: {
     summary: 'say what will not survive a reboot, and what else is wrong',
     load: () => import('./doctor.ts'),

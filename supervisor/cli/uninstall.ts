@@ -1,5 +1,7 @@
 /** `paios uninstall`. */
+import { existsSync } from 'node:fs'
 import { bootSetting } from './boot-setting.ts'
+import { withChangeLock } from './change-lock.ts'
 import type { Command, Invocation } from './command.ts'
 
 /** Takes the installation back. */
@@ -16,7 +18,7 @@ export const command: Command = {
 }
 
 async function run(invocation: Invocation): Promise<number> {
-  const { json, out, has } = invocation
+  const { home, json, out, has } = invocation
   const { installedFiles, uninstall } = await import('../boot/install.ts')
   const setting = await bootSetting(invocation)
   if (has('dry-run')) {
@@ -28,7 +30,10 @@ async function run(invocation: Invocation): Promise<number> {
     )
     return 0
   }
-  const { removed, running } = await uninstall(setting)
+  // A home that is not there is not made for this; its unit or plist may still be.
+  const { removed, running } = existsSync(home)
+    ? await withChangeLock(invocation, 'uninstall', () => uninstall(setting))
+    : await uninstall(setting)
   if (json) out(`${JSON.stringify({ removed, pid: running?.pid ?? null, under: running?.under ?? null })}\n`)
   else {
     for (const path of removed) out(`removed ${path}\n`)

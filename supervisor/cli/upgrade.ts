@@ -5,6 +5,7 @@ import type { Status } from '../../schemas/status.ts'
 import type { UpgradePlan } from '../boot/upgrade.ts'
 import { PaiosError } from '../errors.ts'
 import { bootSetting } from './boot-setting.ts'
+import { withChangeLock } from './change-lock.ts'
 import { call } from './client.ts'
 import type { Command, Invocation } from './command.ts'
 
@@ -38,8 +39,8 @@ async function run(invocation: Invocation): Promise<number> {
     throw new PaiosError('no-supervisor', `there is no mesh in ${home}: paios up makes one`)
   const target = steps.targetOf(placeOf(home), text('to'), dirname(dirname(entry)))
   const setting = await bootSetting(invocation)
-  const plan = await steps.planUpgrade(setting, target)
   if (has('dry-run')) {
+    const plan = await steps.planUpgrade(setting, target)
     out(
       json
         ? `${JSON.stringify(shown(plan))}\n`
@@ -47,13 +48,16 @@ async function run(invocation: Invocation): Promise<number> {
     )
     return 0
   }
-  if (plan.running !== null) await refuseUnapplied(home)
-  const running = await steps.upgrade(setting, plan)
-  if (json) out(`${JSON.stringify({ ...shown(plan), pid: running?.pid ?? null })}\n`)
-  else if (plan.steps.length === 0) out(NOTHING)
-  else if (running === null)
-    out('no supervisor runs; the next one is of this version where the home is installed\n')
-  return 0
+  return withChangeLock(invocation, 'upgrade', async () => {
+    const plan = await steps.planUpgrade(setting, target)
+    if (plan.running !== null) await refuseUnapplied(home)
+    const running = await steps.upgrade(setting, plan)
+    if (json) out(`${JSON.stringify({ ...shown(plan), pid: running?.pid ?? null })}\n`)
+    else if (plan.steps.length === 0) out(NOTHING)
+    else if (running === null)
+      out('no supervisor runs; the next one is of this version where the home is installed\n')
+    return 0
+  })
 }
 
 const NOTHING = 'nothing: this version is in force and runs\n'

@@ -200,15 +200,21 @@ function nextOf(child: Child, label: ServiceState): string | null {
   if (label === 'unknown') return `paios events --service ${child.name}`
   if (child.rejected !== null) return 'mend paios.yaml, then paios up; or paios up --retry'
   if (Object.keys(child.warnings).length > 0) return `paios status ${child.name}`
+  // Only a document that observes what could be started here makes this kind.
+  if (label === 'running' && child.spec.kind === 'external') return `paios takeover ${child.name}`
   if ((label === 'absent' || label === 'missing') && child.spec.install) return child.spec.install
   return null
 }
+
+/** How the probes name a holder that systemd or launchd has started. */
+const HELD_BY_INIT = /is held by pid \d+ \(.*, (?:systemd|launchd)\)/
 
 /**
  * What refused its own start said why in its log; the other causes are in the reason, and the runbook's path
  * is in `status NAME`.
  */
 function nextOfBlocked({ name, state }: Child): string {
+  if (state.kind === 'blocked' && HELD_BY_INIT.test(state.reason)) return `paios takeover ${name}`
   return state.kind === 'blocked' && state.source === 'fatal' ? `paios logs ${name}` : `paios status ${name}`
 }
 

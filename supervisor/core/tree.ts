@@ -36,20 +36,13 @@ export function tell(scope: Scope, changes: Changes, name: string, event: ChildE
     if (!before) continue
     const after = item.event ? stepChild(before, item.event, scope) : before
     put(scope.mesh, changes, after)
-    follow(scope, changes, before, after, item.event === null, queue)
+    follow(scope, changes, before, after, queue)
   }
 }
 
 type Queue = { name: string; event: ChildEvent | null }[]
 
-function follow(
-  scope: Scope,
-  changes: Changes,
-  before: Child,
-  stepped: Child,
-  forced: boolean,
-  queue: Queue,
-): void {
+function follow(scope: Scope, changes: Changes, before: Child, stepped: Child, queue: Queue): void {
   const { mesh } = scope
   if (stepped.counters.total > before.counters.total) spread(scope, changes, stepped, queue)
   const after = followJoint(scope, changes, before, mesh.children.get(stepped.name) ?? stepped, queue)
@@ -63,7 +56,7 @@ function follow(
     queue.push({ name: after.name, event: { kind: 'restart-asked', cause: 'config', now: false } })
   }
   if (!hasProcess(after) || isWanted(after, scope)) pokeNeeds(mesh, after, queue)
-  if (before === after && !forced) return
+  if (before === after) return
   if (before.state.kind !== after.state.kind || isUp(before) !== isUp(after)) {
     for (const dependent of mesh.dependents.get(after.name) ?? []) {
       if (mesh.children.get(dependent)?.state.kind === 'waiting')

@@ -1,62 +1,75 @@
 /**
- * Setting one value in a document as text: everything else, comments and line breaks too, stays byte for byte. The
- * caller checks the result before it is written, since a document may be of a form that nobody thought of.
+ * Edits of the document that `paios` makes itself: the bytes of one entry change and nothing else, so comments, order
+ * and layout stay as they were written. Offsets are those of the text, which is never printed anew from its data.
  */
-import { isMap, type Node, type Pair, parseDocument, type YAMLMap } from 'yaml'
+import { isMap, isScalar, parseDocument, type Scalar, type YAMLMap } from 'yaml'
+import { PaiosError } from '../errors.ts'
 
-/** A value of one line, in YAML's flow style, which is JSON's with keys that need no quotes. */
-function flow(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(flow).join(', ')}]`
-  if (value === null || typeof value !== 'object') return JSON.stringify(value)
-  const pairs = Object.entries(value).map(([key, part]) => `${key}: ${flow(part)}`)
-  return `{ ${pairs.join(', ')} }`
+/** Where the value of one service stands in the text: from `start` to before `end`. */
+type Span = { readonly start: number; readonly end: number }
+
+/** One service as it is written. */
+export type Entry = Span & {
+  readonly text: string
+  /** The value of its key `observe`; null if it has none. */
+  readonly observe: (Span & { readonly value: boolean }) | null
 }
 
 /**
- * The text with `outer: { inner: value }` in it. What `outer` holds beside `inner` is kept, and of a mapping that
- * `inner` already is, the keys that `value` does not name.
+ * The entry of a service; null if the document has none. Throws refused where it cannot be edited on its own, such as
+ * an alias.
  */
-export function withEntry(
-  text: string,
-  outer: string,
-  inner: string,
-  value: Record<string, unknown>,
-): string {
-  const document = parseDocument(text, { schema: 'core' })
-  const root = document.contents
-  if (!isMap(root)) return `${text.trimEnd()}\n${outer}:\n  ${inner}: ${flow(value)}\n`.trimStart()
-  const there = pairOf(root, outer)
-  if (!there) return addedTo(text, root, `${outer}: ${flow({ [inner]: value })}`, 'last')
-  if (!isMap(there.value)) return replaced(text, there, flow({ [inner]: value }))
-  const old = pairOf(there.value, inner)
-  if (!old) return addedTo(text, there.value, `${inner}: ${flow(value)}`, 'first')
-  const kept = isMap(old.value) ? (old.value.toJS(document) as Record<string, unknown>) : {}
-  return replaced(text, old, flow({ ...kept, ...value }))
-}
-
-type Entry = Pair<Node, Node | null>
-
-const pairOf = (map: YAMLMap, key: string) =>
-  map.items.find((pair) => String((pair as Entry).key) === key) as Entry | undefined
-
-/** Puts an entry into a mapping of either style. */
-function addedTo(text: string, map: YAMLMap, entry: string, where: 'first' | 'last'): string {
-  const first = (map.items[0] as Entry | undefined)?.key.range?.[0]
-  if (map.flow || first === undefined) {
-    const at = (map.range?.[0] ?? 0) + 1
-    const comma = map.items.length > 0 ? ',' : ' '
-    return `${text.slice(0, at)} ${entry}${comma}${text.slice(at)}`
+export function entryOf(text: string, service: string): Entry | null {
+  const root = parseDocument(text, { schema: 'core', merge: false, logLevel: 'error' }).contents
+  const services = isMap(root) ? itemOf(root, 'services') : undefined
+  const entry = isMap(services) ? itemOf(services, service) : undefined
+  if (entry === undefined || entry === null) return null
+  if (!isMap(entry)) {
+    const how = `services.${service} is not written out where it stands (an alias?): write it out`
+    throw new PaiosError('refused', `${how}, then try again`)
   }
-  if (where === 'last') return `${text.trimEnd()}\n${entry}\n`
-  const indent = ' '.repeat(first - (text.lastIndexOf('\n', first - 1) + 1))
-  return `${text.slice(0, first)}${entry}\n${indent}${text.slice(first)}`
+  const { start, end } = spanOf(entry)
+  const observe = itemOf(entry, 'observe')
+  return {
+    start,
+    end,
+    text: text.slice(start, end),
+    observe:
+      isScalar(observe) && typeof observe.value === 'boolean'
+        ? { ...spanOf(observe), value: observe.value }
+        : null,
+  }
 }
 
-function replaced(text: string, { key, value }: Entry, fresh: string): string {
-  const end = key.range?.[1] ?? 0
-  const start = value?.range?.[0] ?? text.indexOf(':', end) + 1
-  const old = text.slice(start, value?.range?.[1] ?? start)
-  // A block ends with its last line, an empty value where the colon is.
-  const tail = old.endsWith('\n') ? '\n' : ''
-  return `${text.slice(0, start)}${old === '' ? ' ' : ''}${fresh}${tail}${text.slice(start + old.length)}`
+/** The text in which a service is observed, or not. Throws refused where the key is not written as true or false. */
+export function withObserve(text: string, service: string, isObserved: boolean): string {
+  const observe = entryOf(text, service)?.observe ?? null
+  if (observe === null) {
+    throw new PaiosError(
+      'refused',
+      `services.${service} has no \`observe: ${!isObserved}\` that could be changed`,
+    )
+  }
+  return observe.value === isObserved ? text : replaced(text, observe, String(isObserved))
+}
+
+/** The text with another entry for a service that it has. */
+export function withEntry(text: string, service: string, entry: string): string {
+  const found = entryOf(text, service)
+  if (found === null) throw new PaiosError('refused', `the document has no services.${service} any more`)
+  return replaced(text, found, entry)
+}
+
+const replaced = (text: string, { start, end }: Span, by: string) =>
+  `${text.slice(0, start)}${by}${text.slice(end)}`
+
+/** The value of a key, undefined if the map does not have it. */
+function itemOf(map: YAMLMap, name: string): unknown {
+  return map.items.find(({ key }) => isScalar(key) && (key as Scalar).value === name)?.value ?? undefined
+}
+
+/** A node's own text, without the comments and the line break behind it. */
+function spanOf({ range }: { readonly range?: readonly [number, number, number] | null }): Span {
+  if (!range) throw new Error('a parsed node has a range')
+  return { start: range[0], end: range[1] }
 }

@@ -5,6 +5,7 @@
  */
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
 import type { JournalEvent, Plan, ProbeReport, Status } from '../../schemas/status.ts'
+import type { PreflightResult } from '../core/event.ts'
 import { type ErrorCode, errnoOf, PaiosError } from '../errors.ts'
 import type { Baseline } from './acceptance.ts'
 import { type AlertControl, addAlertRoutes } from './alert-api.ts'
@@ -32,6 +33,11 @@ export type Control = {
   restart(name: string, options: { now: boolean }): Promise<Accepted>
   /** Runs a service's probes once, now. */
   probe(name: string): Promise<ProbeReport[]>
+  /**
+   * What speaks against a start of a service here that is only observed. `pids` are processes that will have ended by
+   * then, and may hold its port and its lock.
+   */
+  preflight(name: string, pids: readonly number[]): Promise<readonly PreflightResult[]>
   /** Takes the present tools of an MCP server, or MCP servers of a brain, for what it should have. */
   acceptBaseline(name: string): Baseline
   /** Sends a message through each channel now. */
@@ -130,6 +136,11 @@ export async function serveControl(socket: string, control: Control): Promise<Co
     async ({ body }) => ({
       probes: await control.probe(body.name),
     }),
+  )
+  server.post<{ Body: { name: string; pids: number[] } }>(
+    '/preflight',
+    { schema: object({ name, pids: { type: 'array', items: { type: 'integer' } } }, ['name', 'pids']) },
+    async ({ body }) => ({ checks: await control.preflight(body.name, body.pids) }),
   )
   server.post<{ Body: { name: string } }>(
     '/mcp/accept',

@@ -90,9 +90,13 @@ async function compress(archive: StoredArchive): Promise<void> {
 
 /**
  * Gives up what one service has too many of and compresses the rest but the newest: readers that are a little
- * behind, and the tails of lives, are in that. Returns the position of the first byte that can still be read.
+ * behind, and the tails of lives, are in that. Says the position of the first byte that can still be read, and how
+ * much the archives take.
  */
-export async function tidyFolder(folder: string, settings: LogSettings): Promise<number> {
+export async function tidyFolder(
+  folder: string,
+  settings: LogSettings,
+): Promise<{ readonly first: number; readonly archivedBytes: number }> {
   const { archives } = await readStored(folder)
   const newest = archives.at(-1)
   const [gone, kept] = [true, false].map((isGone) =>
@@ -102,7 +106,9 @@ export async function tidyFolder(folder: string, settings: LogSettings): Promise
   for (const archive of doomed) await removeArchive(archive, false)
   const left = kept!.filter((archive) => !doomed.has(archive))
   for (const archive of left) if (archive !== newest && archive.form === 'log') await compress(archive)
-  return left[0]?.start ?? newest?.end ?? 0
+  const now = await readStored(folder)
+  const archivedBytes = now.archives.reduce((sum, { bytes }) => sum + bytes, 0)
+  return { first: left[0]?.start ?? newest?.end ?? 0, archivedBytes }
 }
 
 /**

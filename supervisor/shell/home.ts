@@ -18,6 +18,9 @@ export type Home = {
   readonly socket: string
   readonly lock: string
   readonly lockInfo: string
+  /** Held by a command that changes how this home is started, or whose a service is. */
+  readonly changeLock: string
+  readonly changeLockInfo: string
   readonly boot: string
   readonly keeper: string
   readonly logs: string
@@ -45,6 +48,8 @@ export function homeAt(root = process.env['PAIOS_HOME'] ?? join(homedir(), '.pai
     socket: join(root, 'run', 'paios.sock'),
     lock: join(root, 'run', 'lock.db'),
     lockInfo: join(root, 'run', 'supervisor.lock'),
+    changeLock: join(root, 'run', 'change.db'),
+    changeLockInfo: join(root, 'run', 'change.lock'),
     boot: join(root, 'run', 'boot.json'),
     keeper: join(root, 'run', 'keeper.json'),
     logs: join(root, 'logs'),

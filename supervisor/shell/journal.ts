@@ -96,7 +96,7 @@ export type AlertRecord = {
  * Opens (and if need be makes) the journal. `redact` is applied to every text that is written. What the spool
  * holds is part of what `left`, `events` and `why` say, and enters the database with the first write that
  * succeeds: a start on a disk that is still full must find what lives. Opening and `left` throw
- * home-unwritable where the database cannot be read.
+ * home-unwritable where the database cannot be read, journal-damaged where it is none.
  */
 export function openJournal(path: string, spoolPath: string, redact: (text: string) => string): Journal {
   const database = reading(path, () => openDatabase(path))
@@ -217,19 +217,19 @@ function alertRecord(database: Database.Database, unwritten: () => AlertRows[]):
   }
 }
 
-/** What nothing goes on without: throws disk-full or home-unwritable, in words. */
+/** What nothing goes on without: throws disk-full, home-unwritable or journal-damaged, in words. */
 function reading<T>(path: string, work: () => T): T {
   try {
     return work()
   } catch (cause) {
     if (!(cause instanceof Database.SqliteError)) throw cause
     if (cause.code === 'SQLITE_FULL') throw new PaiosError('disk-full', troubleOf(path, cause), { cause })
+    const message = `the journal ${path} cannot be read: ${cause.message}`
+    if (!/^SQLITE_(NOTADB|CORRUPT)/.test(cause.code))
+      throw new PaiosError('home-unwritable', message, { cause })
     // A new one would know nothing of what runs, and start all of it a second time.
-    const remedy = /^SQLITE_(NOTADB|CORRUPT)/.test(cause.code)
-      ? '; put back a copy of it, or move it away once nothing that it knows runs any more'
-      : ''
-    const message = `the journal ${path} cannot be read: ${cause.message}${remedy}`
-    throw new PaiosError('home-unwritable', message, { cause })
+    const remedy = 'put back a copy of it, or move it away once nothing that it knows runs any more'
+    throw new PaiosError('journal-damaged', `${message}; ${remedy}`, { cause })
   }
 }
 

@@ -28,7 +28,7 @@ export function startKeeper(
   } catch (error) {
     throw fileError(`write ${logPath}`, error)
   }
-  const keeper = spawn('/bin/sh', [script, node, entry], {
+  const keeper = spawn('/bin/sh', [script, node, entry, logPath], {
     cwd: home,
     detached: true,
     env: { ...process.env, PAIOS_HOME: home },

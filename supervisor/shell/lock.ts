@@ -9,7 +9,7 @@ import { fileError, PaiosError } from '../errors.ts'
 import { fileIdentity } from './file-identity.ts'
 import type { Home } from './home.ts'
 
-/** After so many looks in a row that find the new file held the home is lost: one that is refused holds it, too. */
+/** After so many looks in a row that find the new file held the home is lost: `paios down` may hold it for a moment. */
 const REFUSALS = 3
 
 export type Lock = {
@@ -26,14 +26,10 @@ const held = new Set<Database.Database>()
 
 /** Takes the lock. Throws supervisor-running with the holder's pid. */
 export function takeLock(home: Home, version: string): Lock {
-  const first = seize(home)
-  if (first === null) {
-    const pid = readHolder(home)
-    const who = pid === null ? 'another supervisor' : `a supervisor with pid ${pid}`
-    throw new PaiosError('supervisor-running', `${who} already runs for ${home.root}: see \`paios status\``)
-  }
+  const first = seize(home.lock)
+  if (first === null) throw alreadyRuns(home)
   const startedAt = new Date().toISOString()
-  const tell = () => writeInfo(home, { pid: process.pid, version, startedAt })
+  const tell = () => writeInfo(home.lockInfo, { pid: process.pid, version, startedAt })
   tell()
   let taken = first
   let refusals = 0
@@ -44,7 +40,7 @@ export function takeLock(home: Home, version: string): Lock {
         if (readHolder(home) !== process.pid) tell()
         return 'held'
       }
-      const fresh = seize(home)
+      const fresh = seize(home.lock)
       if (fresh === null) return ++refusals < REFUSALS ? 'held' : 'lost'
       letGo(taken.database)
       taken = fresh
@@ -59,11 +55,41 @@ export function takeLock(home: Home, version: string): Lock {
   }
 }
 
+/**
+ * One command at a time that changes how this home is started or whose a service is: install, uninstall, upgrade,
+ * takeover, release. Throws lock-held with the holder's command and pid. The home must be there.
+ */
+export function takeChangeLock(
+  { root, changeLock, changeLockInfo }: Home,
+  command: string,
+): { release(): void } {
+  const taken = seize(changeLock)
+  if (taken === null) {
+    const { pid, command: other } = readInfo(changeLockInfo)
+    const who = typeof other === 'string' ? `paios ${other} (pid ${pid})` : 'another command'
+    throw new PaiosError('lock-held', `${who} is at work on ${root}: wait until it has ended, then try again`)
+  }
+  writeInfo(changeLockInfo, { pid: process.pid, command, startedAt: new Date().toISOString() })
+  return {
+    release() {
+      rmSync(changeLockInfo, { force: true })
+      letGo(taken.database)
+    },
+  }
+}
+
+/** What a second supervisor of a home is told. */
+export function alreadyRuns(home: Home): PaiosError {
+  const pid = readHolder(home)
+  const who = pid === null ? 'another supervisor' : `a supervisor with pid ${pid}`
+  return new PaiosError('supervisor-running', `${who} already runs for ${home.root}: see \`paios status\``)
+}
+
 /** Holds the file, made if need be; null if another process holds it. */
 function seize(
-  home: Home,
+  path: string,
 ): { readonly database: Database.Database; readonly identity: string | null } | null {
-  const database = new Database(home.lock, { timeout: 0 })
+  const database = new Database(path, { timeout: 0 })
   try {
     database.exec('BEGIN EXCLUSIVE')
   } catch (error) {
@@ -72,7 +98,7 @@ function seize(
     return null
   }
   held.add(database)
-  return { database, identity: fileIdentity(home.lock) }
+  return { database, identity: fileIdentity(path) }
 }
 
 function letGo(database: Database.Database): void {
@@ -80,21 +106,26 @@ function letGo(database: Database.Database): void {
   held.delete(database)
 }
 
-function writeInfo(home: Home, info: Readonly<Record<string, unknown>>): void {
+function writeInfo(path: string, info: Readonly<Record<string, unknown>>): void {
   try {
-    writeFileSync(home.lockInfo, `${JSON.stringify(info)}\n`, { mode: 0o600 })
+    writeFileSync(path, `${JSON.stringify(info)}\n`, { mode: 0o600 })
   } catch (error) {
     // It is information only, and a supervisor must start on a full disk, to look after what lives.
-    if (fileError(`write ${home.lockInfo}`, error).code !== 'disk-full') throw error
+    if (fileError(`write ${path}`, error).code !== 'disk-full') throw error
   }
 }
 
 /** The pid in run/supervisor.lock, null if it cannot be read. Information only: it proves nothing. */
 export function readHolder(home: Home): number | null {
+  const { pid } = readInfo(home.lockInfo)
+  return typeof pid === 'number' ? pid : null
+}
+
+function readInfo(path: string): { readonly pid?: unknown; readonly command?: unknown } {
   try {
-    const info = JSON.parse(readFileSync(home.lockInfo, 'utf8')) as { pid?: unknown }
-    return typeof info.pid === 'number' ? info.pid : null
+    return JSON.parse(readFileSync(path, 'utf8')) as { pid?: unknown; command?: unknown }
   } catch {
-    return null
+    // It may just be written, or be gone with its holder.
+    return {}
   }
 }

@@ -15,6 +15,7 @@ import {
 } from '../core/log-policy.ts'
 import type { ChildState } from '../core/state.ts'
 import { errnoOf } from '../errors.ts'
+import type { Told } from './heed.ts'
 import type { Journal } from './journal.ts'
 import { logPathOf } from './log-file.ts'
 import { type LastLook, type LogIndex, noteLength, openIndex } from './log-index.ts'
@@ -48,6 +49,7 @@ export type LogKeepingOptions = {
   readonly recall: (service: string, intent: Intent) => readonly Entry[]
   /** A journal event about a service. */
   readonly note: (service: string, event: string, text: string) => void
+  readonly measure: (told: Told) => void
 }
 
 /** One log under watch; `trouble`: what was told of why it is not rotated. */
@@ -55,6 +57,9 @@ type Log = {
   readonly path: string
   readonly index: LogIndex
   base: number
+  sizeBytes: number
+  /** Of its archives, as they were put in order last; null before that. */
+  archivedBytes: number | null
   begunWall: number
   look: LastLook | null
   failures: number
@@ -67,7 +72,7 @@ export type LogKeeping = ReturnType<typeof openLogKeeping>
 
 /** Opens it; nothing is written before the first `look`. */
 export function openLogKeeping(options: LogKeepingOptions) {
-  const { logs, journal, table, logger, names, stateOf, treeOf, recall, note } = options
+  const { logs, journal, table, logger, names, stateOf, treeOf, recall, note, measure } = options
   const standstill = openStandstill({ table, journal, kill: process.kill.bind(process) })
   const watched = new Map<string, Log>()
   const due = new Set<string>()
@@ -97,7 +102,10 @@ export function openLogKeeping(options: LogKeepingOptions) {
     const { base, archives } = readLayoutSync(path)
     const begunWall = archives.at(-1)?.wall ?? bornWall(path)
     const index = openIndex(path, bounds)
-    const log: Log = { path, index, base, begunWall, look: null, failures: 0, failedAt: 0, trouble: null }
+    const log: Log = {
+      ...{ path, index, base, begunWall, sizeBytes: 0, archivedBytes: null },
+      ...{ look: null, failures: 0, failedAt: 0, trouble: null },
+    }
     watched.set(service, log)
     return log
   }
@@ -107,6 +115,7 @@ export function openLogKeeping(options: LogKeepingOptions) {
     if (size === undefined) return
     const log = watched.get(service) ?? watch(service)
     if (size === 0) log.begunWall = wall
+    log.sizeBytes = size
     const now = { wall, position: log.base + size }
     if (log.look !== null && now.position < log.look.position) log.index.trim(0, now.position)
     const { look, mark } = noteLength(log.look, now)
@@ -160,6 +169,7 @@ export function openLogKeeping(options: LogKeepingOptions) {
     if (log.trouble !== null) note(service, 'log-rotated', 'its log file is rotated again')
     Object.assign(log, { begunWall: Date.now(), failures: 0, trouble: null })
     const pause = held?.kind === 'held' ? { pauseMs: held.pauseMs, processes: held.processes } : {}
+    if (service !== OWN) measure((to) => to.rotated(service, held?.kind === 'held' ? held.pauseMs : null))
     logger.info('log rotated', { service, start, end, ...pause })
     tidySoon(() => tidy(service))
     tidyAt = Math.min(tidyAt, ticks + TIDY_SOON)
@@ -167,6 +177,7 @@ export function openLogKeeping(options: LogKeepingOptions) {
 
   function failed(service: string, log: Log, why: string): void {
     log.failures++
+    if (service !== OWN) measure((to) => to.rotationFailed(service))
     log.failedAt = Date.now()
     if (log.trouble === why || log.failures < TROUBLE_FAILURES) return
     log.trouble = why
@@ -189,8 +200,12 @@ export function openLogKeeping(options: LogKeepingOptions) {
   async function tidy(service: string): Promise<void> {
     const { tidyFolder } = await import('./archives.ts')
     const isKnown = service === OWN || stateOf(service) !== null
-    const first = await tidyFolder(join(logs, service), isKnown ? settingsOf(service) : UNTOUCHED)
-    watched.get(service)?.index.trim(first, Number.POSITIVE_INFINITY)
+    const settings = isKnown ? settingsOf(service) : UNTOUCHED
+    const { first, archivedBytes } = await tidyFolder(join(logs, service), settings)
+    const log = watched.get(service)
+    if (log === undefined) return
+    log.index.trim(first, Number.POSITIVE_INFINITY)
+    log.archivedBytes = archivedBytes
   }
 
   async function tidyAll(): Promise<void> {
@@ -226,13 +241,19 @@ export function openLogKeeping(options: LogKeepingOptions) {
       }
     },
     forget: (service: string) => void watched.delete(service),
+    /** What a log and its archives take on the disk, null while nobody has looked. */
+    bytesOf(service: string): number | null {
+      const log = watched.get(service)
+      return log?.archivedBytes == null ? null : log.sizeBytes + log.archivedBytes
+    },
     close(): void {
       isClosed = true
     },
   }
 }
 
-const whyNot = (held: Held): string => (held.kind === 'not-held' ? held.why : '')
+const whyNot = (held: Held): string =>
+  held.kind === 'not-held' ? held.why : 'somebody else cut it off meanwhile'
 
 /** When a file was made; now, where the file system does not tell. */
 function bornWall(path: string): number {

@@ -36,6 +36,8 @@ export type MetricsView = {
   /** Pids of each service's tree at the last scan. */
   readonly treeOf: (service: string) => readonly number[]
   readonly residentBytes: (pids: readonly number[]) => number | null
+  /** What the log files of a service take on the disk, null while nobody has looked. */
+  readonly logBytes: (service: string) => number | null
 }
 
 /** What parts that are loaded later let the metrics read; each is given once. Times: Unix milliseconds. */
@@ -155,6 +157,7 @@ function serviceGauges(view: MetricsView, { exitCodes, tools }: Facts, sources: 
       const tree = view.treeOf(child.name)
       return view.residentBytes(tree.length > 0 ? tree : [process.identity.pid])
     }),
+    log_bytes: each(({ name }) => view.logBytes(name)),
     service_last_exit_code: each(({ name }) => exitCodes.get(name) ?? -1),
     mcp_tools: each(({ name }) => tools.get(name)?.listed ?? null),
     mcp_tools_missing: each(({ name }) => tools.get(name)?.missing ?? null),

@@ -12,6 +12,7 @@ import {
   type Metric,
   PROBE_RESULTS,
   REMEDY_RESULTS,
+  ROTATIONS,
   START_REASONS,
 } from '../../schemas/metrics.ts'
 import type { Labels, Sample } from '../core/evaluate.ts'
@@ -79,6 +80,7 @@ export function createMetrics(view: MetricsView) {
     catchUp()
     for (const reason of START_REASONS) counters.service_starts_total.remove({ service, reason })
     for (const cause of EXIT_CAUSES) counters.service_exits_total.remove({ service, cause })
+    for (const result of ROTATIONS) counters.log_rotations_total.remove({ service, result })
     for (const probe of facts.lastRuns.get(service)?.keys() ?? []) {
       histograms.probe_duration_seconds.remove({ service, probe })
       for (const result of PROBE_RESULTS) counters.probe_runs_total.remove({ service, probe, result })
@@ -119,6 +121,7 @@ export function createMetrics(view: MetricsView) {
     declare(service: string): void {
       declare('service_starts_total', 'reason', START_REASONS, { service })
       declare('service_exits_total', 'cause', EXIT_CAUSES, { service })
+      declare('log_rotations_total', 'result', ROTATIONS, { service })
     },
     declareRunbook: (runbook: string) =>
       declare('remediation_actions_total', 'result', REMEDY_RESULTS, { runbook }),
@@ -145,6 +148,12 @@ export function createMetrics(view: MetricsView) {
       })
     },
     toolsSeen: (service: string, tools: ToolFigures) => void facts.tools.set(service, tools),
+    /** `pauseMs`: null where nothing had to stand still. */
+    rotated(service: string, pauseMs: number | null): void {
+      count('log_rotations_total', { service, result: 'rotated' })
+      if (pauseMs !== null) histograms.log_rotation_pause_seconds.observe(pauseMs / 1000)
+    },
+    rotationFailed: (service: string) => count('log_rotations_total', { service, result: 'failed' }),
     turned: (durationMs: number) =>
       countLater(() => histograms.supervisor_tick_duration_seconds.observe(durationMs / 1000)),
     jumped: (kind: (typeof JUMPS)[number]) => count('supervisor_clock_jumps_total', { kind }),

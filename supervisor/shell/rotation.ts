@@ -1,8 +1,10 @@
 /**
  * One rotation of one log file. The children keep their descriptor, so the file is copied and then emptied. Most
- * of it is copied while they write on; only the last bytes are copied, and the file is emptied, while nothing
- * writes. Each step leaves a state of which a reader, or the next supervisor, knows what it means: `rotating` is
- * an unfinished copy, `.full` a complete one, `.log` one whose bytes are no longer in current.log.
+ * of it is copied, and flushed to the disk, while they write on; only the last bytes are copied, and the file is
+ * emptied, while nothing writes. Those are not flushed meanwhile, which may take long: they are some milliseconds
+ * old, so that a power cut would cost them without a rotation, too. Each step leaves a state of which a reader, or
+ * the next supervisor, knows what it means: `rotating` is an unfinished copy, `.full` a complete one, `.log` one
+ * whose bytes are no longer in current.log.
  */
 import {
   closeSync,
@@ -54,15 +56,18 @@ export async function rotateLog({ path, wall, whileStill }: RotationOptions): Pr
   let to: FileHandle | null = null
   try {
     to = await open(copyPath, 'w', 0o600)
-    const copied = await copyMost(from, to)
-    // What a power cut may cost is what was written within the standstill.
+    const most = await copyMost(from, to, 0)
+    await to.datasync()
+    // Much may have come while much was flushed, and what lies there for long must be flushed, too, however little.
+    const copied = await copyUpTo(from, to, await copyMost(from, to, most))
     await to.datasync()
     const { base } = readLayoutSync(path)
     let rotated: Rotated | null = null
     const buffer = Buffer.allocUnsafe(CHUNK_BYTES)
     const copy = to.fd
     const finish = () => {
-      for (let bytes = copied; rotated === null; ) {
+      // Somebody may cut the file off meanwhile; the next time will do.
+      for (let bytes = copied; rotated === null && fstatSync(from.fd).size >= bytes; ) {
         bytes = copyRest(from.fd, copy, bytes, buffer)
         const name = archiveName(wall(), base, base + bytes, 'log')
         if (emptyFile(from.fd, copyPath, join(folder, name), bytes))
@@ -79,21 +84,27 @@ export async function rotateLog({ path, wall, whileStill }: RotationOptions): Pr
   }
 }
 
-/** Copies until little is left; returns how many bytes. */
-async function copyMost(from: FileHandle, to: FileHandle): Promise<number> {
-  const buffer = Buffer.allocUnsafe(CHUNK_BYTES)
-  let copied = 0
+/** Copies until little is left; returns how many bytes there are then. */
+async function copyMost(from: FileHandle, to: FileHandle, copied: number): Promise<number> {
+  let end = copied
   for (let pass = 0; pass < PASSES; pass++) {
     const { size } = await from.stat()
-    if (size - copied <= REST_BYTES) break
-    while (copied < size) {
-      const { bytesRead } = await from.read(buffer, 0, Math.min(buffer.length, size - copied), copied)
-      if (bytesRead === 0) return copied
-      await to.appendFile(buffer.subarray(0, bytesRead))
-      copied += bytesRead
-    }
+    if (size - end <= REST_BYTES) break
+    end = await copyUpTo(from, to, end, size)
   }
-  return copied
+  return end
+}
+
+/** Copies up to a size, that of this moment unless told; returns how many bytes there are then. */
+async function copyUpTo(from: FileHandle, to: FileHandle, copied: number, wanted?: number): Promise<number> {
+  const size = Math.max(wanted ?? (await from.stat()).size, copied)
+  const buffer = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, size - copied))
+  for (let end = copied; ; ) {
+    const { bytesRead } = await from.read(buffer, 0, Math.min(buffer.length, size - end), end)
+    if (bytesRead === 0) return end
+    await to.appendFile(buffer.subarray(0, bytesRead))
+    end += bytesRead
+  }
 }
 
 /** Copies to the very end, at once; returns how many bytes there are. Throws if not all can be written. */

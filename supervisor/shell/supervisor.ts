@@ -142,6 +142,7 @@ export function createSupervisor(options: SupervisorOptions) {
     treeOf: processes.proven,
     recall: processes.recall,
     note: (service, event, text) => tell(service, { kind: 'noted', event, text }),
+    measure,
   })
   const mended = keeping.mend()
   const programWatch = openProgramWatch((service, file) => {
@@ -158,19 +159,8 @@ export function createSupervisor(options: SupervisorOptions) {
       incident: besideService(alerting.incidentOf(child.name)),
     })
   const perform = performer({
-    ...{
-      home,
-      journal,
-      secrets,
-      table,
-      logger,
-      mesh,
-      timers,
-      processes,
-      prober,
-      programWatch,
-      keeping,
-    },
+    ...{ home, journal, secrets, table, logger, mesh, timers, processes, prober },
+    ...{ programWatch, keeping },
     ...{ requests, subject, tell, measure, troubled: alerting.troubled },
     ended: () => {
       if (hasEnded) return
@@ -244,11 +234,15 @@ export function createSupervisor(options: SupervisorOptions) {
     /** Asks the core for something an operator wants; rejects with what it refuses. */
     ask: (command: Extract<Fact, { kind: 'operator-asked' }>['command']): Promise<Accepted> =>
       requests.open((request) => post({ kind: 'operator-asked', request, command })),
-    /** Looks whether a service could start again by this declaration, for a restart that must not end badly. */
-    preflight: (spec: ServiceSpec) =>
+    /**
+     * Looks whether a service could start again by this declaration, for a restart that must not end badly. `tree`:
+     * processes that will have ended by then, and may hold what it needs.
+     */
+    preflight: (spec: ServiceSpec, tree?: readonly number[]) =>
       new Promise<Parameters<Parameters<typeof prober.preflight>[2]>[0]>((resolve) => {
         const about = subject(spec.name)
-        if (about && spec.command !== null) prober.preflight(spec.name, { ...about, spec }, resolve)
+        const own = tree ? { tree } : {}
+        if (about && spec.command !== null) prober.preflight(spec.name, { ...about, ...own, spec }, resolve)
         else resolve([])
       }),
     services: (): Status['services'] => [...mesh.children.values()].map(show),

@@ -15,6 +15,8 @@ export type Subject = {
   readonly spec: ServiceSpec
   readonly generation: number
   readonly process: Process | null
+  /** What counts as the service's own tree for once: that of the process which it is to take over from. */
+  readonly tree?: readonly number[]
 }
 
 /** One step of a check. */
@@ -35,7 +37,7 @@ export type TargetOptions = {
 /** The target of one opened probe; `took` is told each step of its checks. */
 export function targetOf(
   service: string,
-  { generation, process, spec }: Subject,
+  { generation, process, spec, tree }: Subject,
   options: TargetOptions,
   took: (step: Step) => void,
 ): ProbeTarget {
@@ -66,7 +68,7 @@ export function targetOf(
     step: (name, ms, detail) =>
       took({ name, ms, detail: detail === undefined ? null : secrets.redact(detail) }),
     copies: () => options.copies(service),
-    tree: () => Promise.resolve(processes.tree(service)),
+    tree: () => Promise.resolve(tree ?? processes.tree(service)),
     run: (argv, { env, cwd, ...rest }) =>
       programs.run(argv.map(expandHome), { ...rest, ...place(env, cwd) }).catch(watchProgram),
     converse: (argv, { env, cwd, signal }) =>

@@ -4,14 +4,11 @@
  * XPC_SERVICE_NAME would be inherited by a terminal, too.
  */
 import { execFile } from 'node:child_process'
-import { statSync, truncateSync } from 'node:fs'
 import { loadQuietly } from './posix-spawn.ts'
 
 /** Who starts the supervisor at login or boot. */
 export type Init = 'systemd' | 'launchd'
 
-/** A boot log that has grown beyond this is begun anew. */
-const BOOT_LOG_BYTES = 1024 * 1024
 /** What systemd does not restart; the unit names the number. */
 const MUST_NOT_RUN = 77
 
@@ -32,15 +29,10 @@ export function exitUnder(init: Init | null, code: number): number {
 }
 
 /**
- * The first line of a start, on stderr, which unit and plist lead into the boot log at `path`: an empty boot
- * log means that the failure was before our code. A log that has grown large is begun anew.
+ * The first line of a start, on stderr, which unit and plist lead into the boot log: an empty boot log means that the
+ * failure was before our code.
  */
-export function announce(init: Init, version: string, path: string): void {
-  try {
-    if (statSync(path).size > BOOT_LOG_BYTES) truncateSync(path, 0)
-  } catch {
-    // The log is for people; a supervisor starts without it.
-  }
+export function announce(init: Init, version: string): void {
   process.stderr.write(`${new Date().toISOString()} pid ${process.pid} paios ${version} started by ${init}\n`)
 }
 

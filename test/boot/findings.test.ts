@@ -27,6 +27,7 @@ const well: Facts = {
   versions: { current: { id: '1-a', node: 'v26.10.0' }, isBroken: false, asking: '1-a' },
   document: { path: '/h/paios.yaml', problem: null },
   services: [{ name: 'kb', missingSecrets: [], programOffPath: null, usesCopy: null }],
+  takeover: { taken: [], owned: [] },
   exposed: [],
   disk: { freeBytes: 50 * GIB, totalBytes: 100 * GIB },
 }
@@ -36,6 +37,27 @@ const running = (fields: Partial<NonNullable<Facts['running']>>): Partial<Facts>
 })
 const service = (fields: Partial<Facts['services'][number]>): Partial<Facts> => ({
   services: [{ ...well.services[0]!, ...fields }],
+})
+const taken = (fields: Partial<Facts['takeover']['taken'][number]>): Partial<Facts> => ({
+  takeover: {
+    owned: [],
+    taken: [
+      {
+        service: 'gw',
+        record: '/h/takeover/gw.json',
+        interrupted: null,
+        owner: 'o.service',
+        back: null,
+        ...fields,
+      },
+    ],
+  },
+})
+const owned = (isObserved: boolean): Partial<Facts> => ({
+  takeover: {
+    taken: [],
+    owned: [{ service: 'gw', owner: 'o.service', file: '/u/o.service', init: 'systemd', isObserved }],
+  },
 })
 const ids = (facts: Partial<Facts>) =>
   findingsOf({ ...well, ...facts }).map(({ id, level }) => `${level} ${id}`)
@@ -54,6 +76,12 @@ describe('what doctor finds', () => {
     ['a unit that is disabled', boot({ isEnabled: false }), ['wrong not-enabled']],
     ['a unit that fails', boot({ problem: 'exit-code' }), ['wrong init-failed']],
     ['systemd out of reach', boot({ unreachable: 'no bus', isKnown: null }), ['wrong init-unreachable']],
+    ['a service that was taken over', taken({}), []],
+    ['one whose owner was enabled again', taken({ back: 'enabled' }), ['wrong owner-back']],
+    ['one whose owner runs again', taken({ back: 'running' }), ['wrong owner-back']],
+    ['an interrupted takeover', taken({ interrupted: 'it was' }), ['wrong takeover-unfinished']],
+    ['a service that is only watched', owned(true), ['note observed']],
+    ['a port that systemd holds', owned(false), ['wrong port-owner']],
     ['no lingering', boot({ lingers: false }), ['wrong no-linger']],
     ['no logind to ask', boot({ lingers: null }), []],
     ['launchd, which starts at a login', boot({ init: 'launchd', lingers: null }), ['note login-only']],

@@ -146,13 +146,14 @@ describe('the first document', () => {
       specs.map((spec) => [spec.name, spec.command, spec.ports]),
       [['gateway', null, [18_900]]],
     )
-    assert.match(text, /To hand it over:\n {2}# stop it where it was started, delete the line `observe`/)
+    assert.match(text, /To hand it over:\n {2}# stop it where it was started, write `observe: false`/)
   })
 
   it('only observes a gateway that launchd or systemd owns, running or not', () => {
     const owner = { kind: 'launchd', file: '/Users/op/Library/a\nb.plist' } as const
     const text = firstDocument(found({ openclaw: '/bin/openclaw' }, { owner }), options)
     assert.equal(meshOf(text).specs[0]?.command, null)
+    assert.match(text, /To hand it over:\n {2}# `paios takeover gateway`;/)
     assert.match(text, /started by launchd \(\/Users\/op\/Library\/a\?b\.plist\)/)
   })
 

@@ -1,78 +1,53 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { parse } from 'yaml'
-import { withEntry } from '../../supervisor/document/edit.ts'
+import { entryOf, withEntry, withObserve } from '../../supervisor/document/edit.ts'
+import { PaiosError } from '../../supervisor/errors.ts'
 
-const VALUE = { token: '${file:~/.paios/secrets/telegram}', chat: 12345 }
-const set = (text: string) => withEntry(text, 'alerts', 'telegram', VALUE)
+const refused = (error: unknown) => error instanceof PaiosError && error.code === 'refused'
 
-/** Every line of the old text is in the new one, in order. */
-function keepsLines(before: string, after: string): void {
-  const left = after.split('\n')
-  for (const line of before.split('\n').filter((one) => one.trim() !== '')) {
-    const at = left.findIndex((one) => one.includes(line.trim()))
-    assert.ok(at >= 0, `lost: ${line}\n${after}`)
-    left.splice(0, at)
-  }
-}
+/** Everything that an edit could lose: a byte order mark, CRLF, comments at every place, odd layout. */
+const TEXT = [
+  '\uFEFFversion: 1',
+  'services:',
+  '  # before',
+  '  gateway:   # behind the key',
+  '    preset: openclaw-gateway',
+  '    # inside',
+  '    observe:   true # why',
+  '    port: 1 # the port',
+  '  # after',
+  '  chat: { preset: ollama, observe: true, port: 2 }',
+  '',
+].join('\r\n')
 
-describe('an entry that is set in a document', () => {
-  for (const [what, text, alerts] of [
-    [
-      'without alerts',
-      '# mine\nversion: 1   # one\n\nservices:\n  kb: { command: [a] } # kb\n',
-      { telegram: VALUE },
-    ],
-    [
-      'with another channel',
-      'version: 1\nalerts:\n  # loud\n  command: [tell]  # this\n',
-      { telegram: VALUE, command: ['tell'] },
-    ],
-    [
-      'with channels in one line',
-      'version: 1\nalerts: { command: [tell] } # x\nmetrics: {}\n',
-      { telegram: VALUE, command: ['tell'] },
-    ],
-    ['with empty alerts', 'version: 1\nalerts:\nmetrics: { port: 1 }\n', { telegram: VALUE }],
-    ['with an empty mapping', 'version: 1\nalerts: {}\n', { telegram: VALUE }],
-    ['that is JSON', '{"version": 1, "services": {"kb": {"command": ["a"]}}}', { telegram: VALUE }],
-    [
-      'that is JSON with alerts',
-      '{"version": 1,\n "alerts": {"command": ["tell"]}}',
-      { telegram: VALUE, command: ['tell'] },
-    ],
-    ['that ends without a newline', 'version: 1', { telegram: VALUE }],
-  ] as const) {
-    it(`is there in one ${what}, and everything else as it was`, () => {
-      const after = set(text)
-      const { alerts: found, ...rest } = parse(after) as Record<string, unknown>
-      const { alerts: _, ...before } = parse(text) as Record<string, unknown>
-      assert.deepEqual(found, alerts)
-      assert.deepEqual(rest, before)
-    })
-  }
-
-  it('leaves comments and line breaks alone', () => {
-    const text = '# a\nversion: 1   # one\n\n\nservices:\n    kb: { command: [a] } # kb\n# the end\n'
-    keepsLines(text, set(text))
-    assert.ok(set(text).startsWith('# a\nversion: 1   # one\n\n\nservices:\n    kb:'))
+describe('an edit of the document', () => {
+  it('changes the one word and no other byte, in a block and in braces', () => {
+    assert.equal(withObserve(TEXT, 'gateway', false), TEXT.replace('observe:   true', 'observe:   false'))
+    assert.equal(withObserve(TEXT, 'chat', false), TEXT.replace('observe: true', 'observe: false'))
+    assert.equal(withObserve(withObserve(TEXT, 'gateway', false), 'gateway', true), TEXT)
+    assert.equal(withObserve(TEXT, 'gateway', true), TEXT)
   })
 
-  for (const [what, text] of [
-    [
-      'block',
-      'version: 1\nalerts:\n  telegram:\n    token: "${file:old}"\n    chat: 1\n    allow: [7]\n  command: [tell]\n# end\n',
-    ],
-    [
-      'one line',
-      'version: 1\nalerts: { telegram: { token: "${file:old}", chat: 1, allow: [7] }, command: [tell] }\n# end\n',
-    ],
-  ] as const) {
-    it(`takes the place of an older one, and keeps what it does not name (${what})`, () => {
-      const after = set(text)
-      const telegram = { ...VALUE, allow: [7] }
-      assert.deepEqual(parse(after), { version: 1, alerts: { telegram, command: ['tell'] } })
-      assert.ok(after.endsWith('# end\n'))
-    })
-  }
+  it('puts an entry back as it was, comments inside and all, and keeps the edits around it', () => {
+    const { text } = entryOf(TEXT, 'gateway')!
+    const edited = TEXT.replace('# inside', '# other')
+      .replace('port: 1', 'port: 7')
+      .replace('# after', '# more')
+    assert.equal(withEntry(edited, 'gateway', text), TEXT.replace('# after', '# more'))
+  })
+
+  it('finds no entry where there is none', () => {
+    assert.equal(entryOf(TEXT, 'other'), null)
+    assert.equal(entryOf('version: 1\n', 'gateway'), null)
+    assert.equal(entryOf('', 'gateway'), null)
+    assert.throws(() => withEntry(TEXT, 'other', 'x'), refused)
+  })
+
+  it('refuses what is written by way of an anchor, or has no such key', () => {
+    const anchored =
+      'services:\n  a: &one { preset: ollama, observe: true }\n  b: *one\n  c: { observe: &o true }\n'
+    assert.throws(() => entryOf(anchored, 'b'), refused)
+    assert.throws(() => withObserve(`${anchored}  d: { observe: *o }\n`, 'd', false), refused)
+    assert.throws(() => withObserve('services:\n  a: { preset: ollama }\n', 'a', false), refused)
+  })
 })

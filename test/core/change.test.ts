@@ -27,7 +27,13 @@ describe('a changed service that does not get ready', () => {
     stage.checked('a').spawned('a')
     assert.equal(stage.kind('a'), 'running')
     assert.equal(stage.child('a').rejected?.hash, hashOf(fresh()))
-    assert.equal(stage.child('a').counters.n, 0, 'the old one does not pay for it')
+    const { n, ends, failedMs, fatalMs, trial } = stage.child('a').counters
+    const paid = { n, ends, failedMs, fatalMs, trial }
+    assert.deepEqual(
+      paid,
+      { n: 0, ends: [], failedMs: 0, fatalMs: 0, trial: 'none' },
+      'the old one pays nothing',
+    )
   })
 
   it('is rolled back at once by a fatal exit, a preflight, or a program that is not there', () => {
@@ -61,6 +67,21 @@ describe('a changed service that does not get ready', () => {
     stage.ended('a', CODES.fatal)
     assert.equal(stage.kind('a'), 'blocked')
     assert.deepEqual(stage.child('a').spec.command, ['other'])
+  })
+
+  it('is rolled back where what worked needs something that is there', () => {
+    const kb = makeSpec('kb')
+    const needs: ServiceSpec['needs'] = [{ service: 'kb', until: 'ready', restart: false }]
+    const stage = new Stage([kb, old({ needs })])
+    stage.up('kb').up('a').pass(10_000).fire('a', 'stable')
+    stage
+      .declare([kb, fresh({ needs })])
+      .ended('a', 0)
+      .checked('a')
+      .spawned('a')
+      .ended('a', CODES.fatal)
+    assert.deepEqual(stage.child('a').spec.command, ['program'])
+    assert.equal(stage.kind('a'), 'checking')
   })
 
   it('stays, and says so, where what worked needs something that is gone', () => {
@@ -100,6 +121,11 @@ describe('a declaration that was rejected', () => {
     )
   })
 
+  it('is forgotten when another one is taken while the process runs on', () => {
+    const stage = rejected().declare([old({ startTimeout: 5_000 })])
+    assert.deepEqual([stage.kind('a'), stage.child('a').rejected], ['running', null])
+  })
+
   it('is forgotten when the document is back at what runs', () => {
     const stage = rejected().declare([old()])
     assert.equal(stage.child('a').rejected, null)
@@ -112,6 +138,27 @@ describe('a declaration that was rejected', () => {
     assert.equal(stage.kind('a'), 'running')
     assert.deepEqual(texts(stage, 'rejected'), ['its new declaration is not taken: config: broken'])
     assert.equal(stage.child('a').rejected?.reason, 'config: broken')
+    const absent = [{ check: 'program', outcome: 'absent' as const, reason: 'not installed' }]
+    assert.equal(
+      proven()
+        .declare([fresh()], { preflight: { a: absent } })
+        .kind('a'),
+      'running',
+    )
+  })
+
+  it('is taken where its checks pass, or cannot tell', () => {
+    const results = (['pass', 'unknown'] as const).map((outcome) => ({
+      check: 'x',
+      outcome,
+      reason: outcome,
+    }))
+    assert.equal(
+      proven()
+        .declare([fresh()], { preflight: { a: results } })
+        .kind('a'),
+      'stopping',
+    )
   })
 })
 
@@ -122,6 +169,8 @@ describe('a change of what the supervisor does, and not of the process', () => {
     const stage = proven().declare([old({ probes: [liveness], startTimeout: 5_000 })])
     assert.equal(stage.kind('a'), 'running')
     assert.deepEqual(stage.done('open-probes')[0]?.roles, ['readiness', 'liveness', 'preflight'])
+    const probing = stage.effects.flatMap(({ kind }) => (kind.endsWith('-probes') ? [kind] : []))
+    assert.deepEqual(probing, ['close-probes', 'open-probes'])
     assert.deepEqual([stage.count('signal'), stage.count('spawn')], [0, 0])
     assert.equal(stage.child('a').spec.startTimeout, 5_000)
   })
@@ -132,13 +181,33 @@ describe('a change of what the supervisor does, and not of the process', () => {
     stage.declare([old({ probes: [known, makeProbe('readiness', { name: 'new' })] })])
     const { health } = stage.state('a', 'running')
     assert.deepEqual([health['known']?.verdict, health['new']?.verdict], ['pass', 'pass'])
-    stage.probe('a', 'new', FAIL, 3)
+    stage.probe('a', 'new', FAIL, 2)
+    assert.equal(stage.state('a', 'running').health['new']?.verdict, 'pass', 'no failure was counted before')
+    stage.probe('a', 'new', FAIL)
     assert.equal(stage.state('a', 'running').health['new']?.verdict, 'fail')
   })
 
   it('waits for the next start where the process is not ready yet', () => {
     const stage = new Stage([old({ probes: [makeProbe('readiness')] })]).checked('a').spawned('a')
     assert.equal(stage.declare([old()]).kind('a'), 'stopping')
+  })
+})
+
+describe('a change of a service without a process', () => {
+  it('is taken at once, whatever it waited for', () => {
+    const waits: [string, Stage][] = [
+      ['backoff', new Stage([old()]).up('a').ended('a', 1)],
+      ['blocked', new Stage([old()]).checked('a', 'fail')],
+      ['failed', new Stage([old({ intensity: { max: 0, within: 1_000 } })]).up('a').ended('a', 1)],
+      ['absent', new Stage([old()]).checked('a', 'absent')],
+    ]
+    for (const [kind, stage] of waits) {
+      assert.equal(stage.kind('a'), kind)
+      stage.declare([fresh()])
+      assert.equal(stage.kind('a'), 'checking', kind)
+      assert.equal(stage.child('a').specHash, hashOf(fresh()), kind)
+      assert.equal(stage.child('a').nextSpec, null, kind)
+    }
   })
 })
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import type { TimerName } from '../../supervisor/core/state.ts'
 import { CODES, makeProbe, makeSpec } from '../sim/mesh.ts'
 import { FAIL, identityOf, PASS, Stage } from './stage.ts'
 
@@ -101,11 +102,43 @@ describe('row: checking', () => {
   })
 })
 
+describe('the timers', () => {
+  const dueIn = (stage: Stage, timer: TimerName) => (stage.child('a').timers[timer]?.at ?? 0) - stage.at
+
+  it('are set for as long as their states may last', () => {
+    assert.equal(dueIn(plain(), 'preflight'), 120_000)
+    assert.equal(dueIn(gated().spawned('a'), 'budget'), 60_000)
+    assert.equal(dueIn(plain().up('a'), 'stable'), 10_000)
+    assert.equal(dueIn(plain().up('a').stop('a'), 'step'), 10_000)
+    assert.equal(dueIn(plain().up('a').stop('a').fire('a', 'step'), 'step'), 5_000)
+    assert.equal(dueIn(plain().up('a').exited('a'), 'sweep'), 30_000)
+    assert.equal(dueIn(plain().checked('a', 'fail'), 'retry'), 30_000)
+    assert.equal(dueIn(plain().checked('a', 'absent'), 'retry'), 30_000)
+    assert.equal(dueIn(plain().up('a').ended('a', CODES.fatal), 'retry'), 900_000)
+    assert.equal(dueIn(plain().up('a').stop('a', { forMs: 7_000 }), 'unstop'), 7_000)
+    const adopted = plain().up('a').pass(3_600_000).crash().identified('a', 'same')
+    assert.equal(dueIn(adopted, 'stable'), 10_000)
+    const lost = plain().up('a').crash().identified('a', 'unknown')
+    assert.equal(dueIn(lost, 'retry'), 30_000)
+    assert.equal(dueIn(lost.fire('a', 'retry'), 'retry'), 30_000)
+    assert.equal(dueIn(plain().up('a').crash().identified('a', 'dead'), 'sweep'), 30_000)
+  })
+})
+
 describe('row: spawning', () => {
   it('holds the process once it is there', () => {
     const stage = gated().spawned('a')
     assert.deepEqual(stage.state('a', 'starting').process.identity, identityOf(1))
     assert.deepEqual(stage.done('open-probes')[0]?.roles, ['startup', 'preflight'])
+  })
+
+  it('takes no process of an earlier generation', () => {
+    const stage = plain().up('a').ended('a').fire('a', 'backoff').checked('a')
+    const before = stage.child('a')
+    for (const generation of [0, 1, 3])
+      stage.tell('a', { kind: 'spawned', generation, identity: identityOf(generation), logOffset: 0 })
+    assert.equal(stage.child('a'), before)
+    assert.equal(stage.spawned('a').kind('a'), 'running')
   })
 
   it('without probes it is ready at once', () => assert.equal(plain().spawned('a').kind('a'), 'running'))
@@ -120,10 +153,13 @@ describe('row: spawning', () => {
   it('a start that failed is an unplanned end; one that cannot succeed is blocked', () => {
     const fail = (permanent: boolean) => {
       const stage = plain().checked('a')
-      return stage.tell('a', { kind: 'spawn-failed', generation: 1, reason: 'EAGAIN', permanent }).kind('a')
+      return stage.tell('a', { kind: 'spawn-failed', generation: 1, reason: 'EAGAIN', permanent })
     }
-    assert.equal(fail(false), 'backoff')
-    assert.equal(fail(true), 'blocked')
+    assert.equal(fail(false).kind('a'), 'backoff')
+    const blocked = fail(true)
+    const { retryAt, source } = blocked.state('a', 'blocked')
+    assert.deepEqual([retryAt - blocked.at, source], [30_000, 'preflight'])
+    assert.equal(blocked.child('a').timers.retry?.at, retryAt)
   })
 })
 
@@ -266,6 +302,7 @@ describe('row: stopping', () => {
     ] as const
     const stage = plain({ stop }).up('a').stop('a')
     assert.equal(stage.done('close-stdin').length, 1)
+    assert.equal(stage.done('signal').length, 0)
     stage.fire('a', 'step')
     assert.equal(stage.done('signal')[0]?.signal, 'SIGUSR1')
     const { index = -1, generation = -1 } = stage.done('watch-log')[0] ?? {}
@@ -407,6 +444,18 @@ describe('row: observing', () => {
     assert.equal(stage.done('close-probes').length, 1)
   })
 
+  it('tells once that it is not live, and once that it is again', () => {
+    const stage = plain({ kind: 'external', command: null, probes: [makeProbe('liveness')] }).forget()
+    const told = () =>
+      stage.all.flatMap((effect) =>
+        effect.kind === 'record' && /degraded|recovered/.test(effect.event) ? [effect.event] : [],
+      )
+    stage.probe('a', 'tcp-liveness', FAIL, 5)
+    assert.deepEqual(told(), ['degraded'])
+    stage.probe('a', 'tcp-liveness', PASS, 3)
+    assert.deepEqual(told(), ['degraded', 'recovered'])
+  })
+
   it('a changed declaration is observed anew, or started if it is ours now', () => {
     const stage = watched()
     const other = makeSpec('a', {
@@ -416,6 +465,7 @@ describe('row: observing', () => {
     })
     stage.declare([other])
     assert.equal(stage.done('open-probes').length, 1)
+    assert.equal(stage.child('a').generation, 2, 'what is said of the one before is stale')
     assert.equal(stage.probe('a', 'b', PASS).state('a', 'observing').health['b']?.verdict, 'pass')
     assert.equal(stage.declare([makeSpec('a')]).kind('a'), 'checking')
   })

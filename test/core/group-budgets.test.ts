@@ -88,6 +88,27 @@ describe('a quarantine', () => {
     assert.equal(stage.kind('a'), 'running')
   })
 
+  it('finds one whose end is just being swept: it gives up with the group, and its end is not counted any more', () => {
+    const stage = familyOf('one_for_one', { a: {}, b: {} }, budget(0))
+    upAll(stage, 'a', 'b').exited('b').ended('a')
+    assert.equal(stage.kind('b'), 'sweeping')
+    stage.swept('b')
+    assert.equal(stage.state('b', 'failed').by, 'g')
+    assert.equal(stage.child('b').counters.total, 0)
+    assert.deepEqual(stage.mesh.breakers.get('g')?.ends, [])
+  })
+
+  it('leaves ended what was just going down for good with its siblings', () => {
+    const flash = { restart: 'temporary' as const, needs: needs('b') }
+    const stage = upAll(familyOf('one_for_all', { a: {}, b: {}, flash }, budget(1)), 'a', 'b', 'flash')
+    stage.ended('a').ended('b')
+    assert.equal(stage.state('flash', 'stopping').then, 'end')
+    settle(stage)
+    assert.deepEqual(kinds(stage, 'a', 'b', 'flash'), ['failed', 'failed', 'idle'])
+    settle(stage.recover('a').recover('b'))
+    assert.deepEqual(kinds(stage, 'a', 'b', 'flash'), ['running', 'running', 'idle'])
+  })
+
   it('takes along what is waiting, blocked, in backoff, or just being checked or spawned', () => {
     const specs = { a: {}, kb: {}, waits: { needs: needs('kb') }, held: {}, checks: {}, spawns: {}, slow: {} }
     const stage = familyOf('one_for_one', specs, budget(1)).up('a').up('slow').checked('held', 'fail')
@@ -251,6 +272,8 @@ describe('escalation', () => {
   it('a used up inner budget is one failure of the outer group, and its strategy says who goes along', () => {
     const after = (strategy: 'one_for_one' | 'one_for_all' | 'rest_for_one') => {
       const stage = nested(strategy, { inner: 0, outer: 5 }).ended('a')
+      assert.equal(stage.child('a').joint?.group, strategy === 'one_for_one' ? 'inner' : 'outer')
+      assert.doesNotMatch(recorded(stage, 'together').join(), /\ba\b/, 'it goes along with nobody')
       assert.equal(stage.mesh.breakers.get('outer')?.ends.length, 1)
       assert.deepEqual(stage.mesh.breakers.get('inner')?.ends, [])
       const result = lives(settle(stage), ...all)

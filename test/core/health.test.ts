@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import {
+  failures,
   forgetLiveness,
   type Health,
   hasStarted,
@@ -39,6 +41,65 @@ describe('health', () => {
         }
       }),
     )
+  })
+
+  it('keeps what the last results said in words, and is the same object exactly if nothing of it changed', () => {
+    const words = fc.constantFrom('one', 'other')
+    const told = fc.oneof(
+      fc.record({ kind: fc.constant('pass' as const), note: fc.option(words) }),
+      fc.record({ kind: fc.constant('fail' as const), reason: words, progress: fc.boolean() }),
+      fc.record({ kind: fc.constant('unknown' as const), reason: words }),
+    )
+    fc.assert(
+      fc.property(fc.array(told, { maxLength: 30 }), threshold, threshold, (list, failing, passing) => {
+        const probe = makeProbe('readiness', { failureThreshold: failing, successThreshold: passing })
+        let judged: Judgement | undefined
+        let expected = { failures: 0, passes: 0, unknown: null as string | null, note: null as string | null }
+        let reason: string | null = null
+        let progress = false
+        for (const outcome of list) {
+          const before = judged
+          judged = judge(judged, probe, outcome)
+          if (outcome.kind === 'unknown') expected = { ...expected, unknown: outcome.reason }
+          if (outcome.kind === 'pass') {
+            const passes = Math.min(passing, expected.passes + 1)
+            expected = { failures: 0, passes, unknown: null, note: outcome.note }
+            if (judged.verdict === 'pass') reason = null
+            progress = false
+          }
+          if (outcome.kind === 'fail') {
+            const failures = Math.min(failing, expected.failures + 1)
+            expected = { ...expected, failures, passes: 0, unknown: null }
+            reason = outcome.reason
+            progress = outcome.progress
+          }
+          assert.deepEqual(judged, { ...expected, verdict: judged.verdict, reason, progress })
+          if (before) assert.equal(before === judged, isDeepStrictEqual(before, judged))
+        }
+      }),
+    )
+  })
+
+  it('what fails is told by role, each reason once, and what cannot be checked says so', () => {
+    const spec = makeSpec('a', {
+      probes: [
+        makeProbe('readiness'),
+        makeProbe('readiness', { name: 'b' }),
+        makeProbe('liveness'),
+        makeProbe('startup'),
+      ],
+    })
+    const failing = (reason: string) =>
+      judge(undefined, makeProbe('readiness'), { ...FAIL, reason } as typeof FAIL)
+    const health: Health = {
+      'tcp-readiness': failing('no answer'),
+      b: failing('no answer'),
+      'tcp-liveness': failing('hangs'),
+      'tcp-startup': judge(undefined, makeProbe('startup'), UNKNOWN),
+    }
+    assert.deepEqual(failures(spec, health, ['readiness']), ['no answer'])
+    assert.deepEqual(failures(spec, health, ['liveness', 'readiness']), ['no answer', 'hangs'])
+    assert.deepEqual(failures(spec, health, ['startup']), ['cannot be checked: the prober was late'])
   })
 
   it('gives back the same object when nothing changed', () => {
@@ -85,6 +146,7 @@ describe('health', () => {
     )
     assert.equal(livenessFailure(spec, failed), 'no answer')
     assert.deepEqual(forgetLiveness(spec, failed), health)
+    assert.deepEqual(forgetLiveness(spec, observe(health, makeProbe('liveness'), FAIL)), health)
     assert.equal(forgetLiveness(spec, health), health)
   })
 
@@ -93,6 +155,8 @@ describe('health', () => {
     const starting = observe({}, makeProbe('startup'), { kind: 'fail', reason: 'starting', progress: true })
     assert.equal(isProgressing(spec, starting), true)
     assert.equal(isProgressing(spec, observe(starting, makeProbe('startup'), FAIL)), false)
+    const two = { ...spec, probes: [...spec.probes, makeProbe('startup', { name: 'other' })] }
+    assert.equal(isProgressing(two, starting), true, 'one of two is enough')
   })
 })
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import { allowedAt, isExceeded, within } from '../../supervisor/core/intensity.ts'
+import { allowedAt, isExceeded, windowText, within } from '../../supervisor/core/intensity.ts'
 
 const events = fc
   .array(fc.integer({ min: 0, max: 10_000 }), { maxLength: 30 })
@@ -17,6 +17,10 @@ describe('intensity', () => {
   it('allows as many as the limit and not one more', () => {
     assert.equal(isExceeded([1, 2, 3], 3), false)
     assert.equal(isExceeded([1, 2, 3, 4], 3), true)
+  })
+
+  it('is told in seconds below a minute, and in minutes from there', () => {
+    assert.deepEqual([59_000, 60_000, 600_000].map(windowText), ['59 s', '1 min', '10 min'])
   })
 
   it('never keeps what is older than the window nor drops what is younger', () => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { makeProbe, makeSpec } from '../sim/mesh.ts'
+import { makeGroup, needs, upAll } from './family.ts'
 import { FAIL, Stage } from './stage.ts'
 
 const HOUR = 3_600_000
@@ -38,6 +39,21 @@ describe('commands', () => {
     assert.match(stage.done('refuse')[0]?.message ?? '', /line 3/)
     assert.equal(stage.kind('a'), 'running')
     assert.equal(stage.count('signal'), 0)
+  })
+
+  it('a stop of a group is no stop of what others need, where these are in it; each is named once, and so is `down`', () => {
+    const chain = ['kb', 'mid', 'app', 'web'].map((name, index, names) =>
+      makeSpec(name, { group: name === 'web' ? null : 'g', needs: needs(...names.slice(0, index)) }),
+    )
+    const group = makeGroup('g', 'one_for_one', ['kb', 'mid', 'app'])
+    const inside = upAll(new Stage(chain.slice(0, 3), [group]), 'kb', 'mid', 'app').stop('g')
+    assert.deepEqual(inside.done('reply')[0]?.names, ['kb', 'mid', 'app'])
+    const refused = upAll(new Stage(chain, [group]), 'kb', 'mid', 'app', 'web').stop('g')
+    assert.match(refused.done('refuse')[0]?.message ?? '', /^kb, mid, app is needed by web; /)
+    refused.stop('kb', { withDependents: true })
+    assert.deepEqual(refused.done('reply')[0]?.names, ['kb', 'mid', 'app', 'web'])
+    const down = upAll(new Stage(chain, [group]), 'kb', 'mid', 'app', 'web').ask({ kind: 'down' })
+    assert.deepEqual(down.done('reply')[0]?.names, ['web', 'app', 'mid', 'kb'])
   })
 
   it('a disabled service is not started', () => {

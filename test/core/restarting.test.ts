@@ -52,6 +52,35 @@ describe('restart', () => {
     assert.equal(after('temporary', CODES.planned), 'checking')
   })
 
+  it('the restarts of a week are kept, with their dates', () => {
+    const week = 7 * 86_400_000
+    const stage = plain({ intensity: { max: 1_000, within: 1_000 } })
+      .up('a')
+      .ended('a')
+      .recover('a')
+    const [first = 0] = stage.child('a').counters.walls
+    const kept = (ms: number) => {
+      stage
+        .pass(first + ms - stage.wall)
+        .ended('a')
+        .recover('a')
+      return stage.child('a').counters.walls.map((wall) => wall - first)
+    }
+    assert.deepEqual(kept(week - 60_000), [0, week - 60_000])
+    assert.deepEqual(kept(week), [week - 60_000, week])
+  })
+
+  it('what does not come back says whether it is done or why it ended', () => {
+    const said = (code: number) =>
+      plain({ restart: 'temporary' })
+        .up('a')
+        .ended('a', code)
+        .done('record')
+        .map(({ text }) => text)
+    assert.deepEqual(said(CODES.success), ['completed'])
+    assert.deepEqual(said(CODES.failure), ['ended and is not restarted: exit code 1'])
+  })
+
   it('a planned end costs neither delay nor budget', () => {
     const stage = plain({ intensity: { max: 1, within: 600_000 } }).up('a')
     for (let i = 0; i < 20; i++) stage.pass(1_000).ended('a', CODES.planned).up('a')

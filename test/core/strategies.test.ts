@@ -135,6 +135,19 @@ describe('bystanders of a restart together', () => {
     assert.deepEqual(timers(), before)
   })
 
+  it('one that cannot come back is in no restart together any more', () => {
+    const stage = upAll(familyOf('one_for_all', { a: {}, b: {}, c: {} }), 'a', 'b', 'c')
+    stage
+      .ended('a')
+      .ended('b', 0)
+      .ended('c', 0)
+      .fire('a', 'backoff')
+      .checked('b', 'fail')
+      .checked('c', 'absent')
+    assert.deepEqual(kinds(stage, 'b', 'c'), ['blocked', 'missing'])
+    assert.deepEqual([stage.child('b').joint, stage.child('c').joint], [null, null])
+  })
+
   it('one that is only watched is left alone', () => {
     const stage = familyOf('one_for_all', { a: {}, seen: { command: null, kind: 'external' } }, budget(1))
     upAll(stage, 'a').ended('a')

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { ServiceSpec } from '../../schemas/service.ts'
 import { makeProbe, makeSpec } from '../sim/mesh.ts'
+import { makeGroup } from './family.ts'
 import { FAIL, PASS, Stage } from './stage.ts'
 
 const needs = (service: string, over = {}) => ({ service, until: 'ready' as const, restart: false, ...over })
@@ -27,9 +28,20 @@ describe('needs', () => {
       new Stage([base({ probes }), top({ until: 'started' })]).spawned('kb').kind('app'),
       'checking',
     )
+    const early = new Stage([base({ probes }), top({ until: 'started' })])
+    assert.equal(early.checked('kb').kind('app'), 'waiting', 'a start that is under way is no process yet')
+    const gone = new Stage([base({ probes }), top({ until: 'started' })]).spawned('kb').ended('kb')
+    assert.equal(gone.checked('app').kind('app'), 'waiting', 'looked at again after the preflights')
     const once = new Stage([base({ restart: 'transient' }), top({ until: 'completed' })]).up('kb')
     assert.equal(once.kind('app'), 'waiting')
     assert.equal(once.ended('kb', 0).kind('app'), 'checking')
+  })
+
+  it('a need that runs already and gets ready again lets go who waits for it', () => {
+    const stage = new Stage([base({ probes: [makeProbe('readiness')] }), top()])
+    stage.up('kb').probe('kb', 'tcp-readiness', FAIL, 3).checked('app')
+    assert.deepEqual([stage.kind('kb'), stage.kind('app')], ['running', 'waiting'])
+    assert.equal(stage.probe('kb', 'tcp-readiness', PASS).kind('app'), 'checking')
   })
 
   it('a chain starts in order, independent ones at once', () => {
@@ -59,7 +71,8 @@ describe('needs', () => {
     stage.restart('kb').ended('kb', 0).up('kb')
     assert.equal(stage.kind('app'), 'running')
     stage.ended('kb').recover('kb')
-    assert.equal(stage.state('app', 'stopping').then, 'restart')
+    const { then, cause, killed } = stage.state('app', 'stopping')
+    assert.deepEqual([then, cause, killed], ['restart', 'dependency', false])
   })
 
   it('`restart: true` also holds for a need that is ready only after its budget', () => {
@@ -72,6 +85,27 @@ describe('needs', () => {
       .fire('kb', 'budget')
       .probe('kb', 'tcp-readiness', PASS)
     assert.equal(stage.kind('app'), 'stopping')
+  })
+
+  it('`restart: true` follows from the first ready alone, not from what comes later in the same life', () => {
+    const probes = [makeProbe('readiness')]
+    const app = makeSpec('app', { probes, needs: [needs('kb', { restart: true })] })
+    const stage = new Stage([base({ probes }), app]).up('kb').spawned('app').ended('kb').recover('kb')
+    assert.deepEqual([stage.kind('kb'), stage.up('app').kind('app')], ['running', 'running'])
+    stage.tell('kb', { kind: 'program-changed', generation: 2, file: '/bin/kb' })
+    stage.pass(1_000).probe('kb', 'tcp-readiness', FAIL, 3).probe('kb', 'tcp-readiness', PASS)
+    assert.equal(stage.kind('app'), 'running')
+  })
+
+  it('`restart: true` does not reach a dependent that was started together with the new need', () => {
+    const probes = [makeProbe('readiness')]
+    const app = makeSpec('app', { group: 'g', needs: [needs('kb', { until: 'started', restart: true })] })
+    const group = makeGroup('g', 'one_for_all', ['kb', 'app'])
+    const stage = upAll(new Stage([base({ probes, group: 'g' }), app], [group]), 'kb', 'app')
+    stage.ended('kb').ended('app', 0).fire('kb', 'backoff').spawned('kb').spawned('app')
+    assert.equal(stage.child('app').generation, 2)
+    assert.equal(stage.probe('kb', 'tcp-readiness', PASS).kind('kb'), 'running')
+    assert.equal(stage.kind('app'), 'running', 'it has known no other')
   })
 
   it('`restart: true` does not reach a dependent that is about to be stopped', () => {

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
 import {
+  cpSync,
   existsSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -17,7 +19,7 @@ import { fakeLaunchd } from '../launchd.ts'
 import { createMesh, kill, until } from './mesh.ts'
 import { pidsOf, SLEEPER } from './run-cli.ts'
 
-describe('paios install under a model of launchd, not on a Mac', { timeout: 300_000 }, () => {
+describe('paios install under a model of launchd, not on a Mac', { timeout: 600_000 }, () => {
   const mesh = createMesh()
   const user = mkdtempSync('/tmp/pl-')
   const launchd = fakeLaunchd(user)
@@ -154,6 +156,53 @@ describe('paios install under a model of launchd, not on a Mac', { timeout: 300_
     assert.equal((await paios('install')).code, 0)
     assert.equal(readFileSync(place.plistPath, 'utf8'), text)
     assert.deepEqual(await ids(), ['login-only', 'untried'])
+    assert.deepEqual(await pids(), first)
+  })
+
+  it('upgrades forth and back: the same plist, another supervisor each time, and no service notices', async () => {
+    const next = join(user, 'next')
+    const oldId = readlinkSync(place.current)
+    cpSync(join(place.versions, oldId, 'app'), next, { recursive: true })
+    const manifest = join(next, 'package.json')
+    writeFileSync(
+      manifest,
+      readFileSync(manifest, 'utf8').replace(/"version": "[^"]*"/, '"version": "0.1.99"'),
+    )
+    const generations = async () => (await mesh.status()).services.map(({ generation }) => generation)
+    const was = await generations()
+    const { mtimeMs } = statSync(place.plistPath)
+    const supervisors = [(await mesh.status()).pid]
+    const expected = [
+      [next, '0.1.99'],
+      ['previous', (await mesh.status()).version],
+    ] as const
+    for (const [to, version] of expected) {
+      launchd.calls()
+      const { code, stdout, stderr } = await paios('upgrade', '--to', to)
+      assert.equal(code, 0, `${stdout}${stderr}`)
+      const status = await mesh.status()
+      assert.equal(status.version, version)
+      assert.equal(job()?.pid, status.pid)
+      supervisors.push(status.pid)
+      const verbs = launchd.calls().map((call) => call.split(' ')[0])
+      assert.deepEqual(verbs, ['bootout', 'enable', 'bootstrap'])
+      assert.deepEqual([await pids(), await generations()], [first, was])
+    }
+    assert.equal(new Set(supervisors).size, 3)
+    assert.equal(readlinkSync(place.current), oldId)
+    assert.equal(statSync(place.plistPath).mtimeMs, mtimeMs)
+  })
+
+  it('puts the former version back where launchd cannot load the job of the new one', async () => {
+    const { version } = await mesh.status()
+    launchd.fault({ bootstrap: [122] })
+    const { code, stderr } = await paios('upgrade', '--to', '0.1.99')
+    launchd.fault({})
+    assert.equal(code, 1)
+    assert.match(stderr, /must belong to you.*everything was put back/)
+    const status = await mesh.status()
+    assert.equal(status.version, version)
+    assert.equal(job()?.pid, status.pid)
     assert.deepEqual(await pids(), first)
   })
 

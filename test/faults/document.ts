@@ -104,6 +104,7 @@ const refused: Row[] = [
     make: write('{ "version": 1, "services": { "one": { "comm'),
     mend,
     well: applied,
+    quick: true,
   },
   {
     name: 'stop of what others need',

@@ -47,7 +47,7 @@ export type Fault<S extends Stage> = {
   readonly well: Well<S>
   /** Puts away what the row brought; not measured. */
   clear?(stage: S): Promise<unknown>
-  /** How long each of the two waits may take; 60 s unless said. */
+  /** How long each of the two waits may take; 120 s unless said. */
   readonly limitMs?: number
   /** True for rows that `npm test` runs, too. */
   readonly quick?: boolean
@@ -72,8 +72,10 @@ export type Group = {
 
 /** Which rows to run, and who hears of each. */
 export type RunOptions = {
-  readonly chosen: (fault: { readonly name: string; readonly quick?: boolean }) => boolean
+  readonly chosen: (fault: { readonly name: string }) => boolean
   readonly tell: (outcome: Outcome) => void
+  /** Of those only the quick ones. */
+  readonly isQuick?: boolean
 }
 
 /** Waits for nothing: the answer of a `make` that runs no command. */

@@ -68,7 +68,6 @@ const endings: Row[] = [
     touches: ['fails'],
     make: async ({ touch }) => done(touch('fail')),
     well: fresh('fails'),
-    quick: true,
   },
   {
     name: 'exit in peace of what is to run for ever',
@@ -143,7 +142,6 @@ const endings: Row[] = [
     make: paios('stop deaf'),
     mend: paios('start deaf'),
     well: fresh('deaf'),
-    quick: true,
   },
 ]
 
@@ -205,7 +203,6 @@ const illnesses: Row[] = [
     touches: [],
     make: async ({ touch }) => done(touch('log')),
     well: kept('logs'),
-    quick: true,
   },
   {
     name: 'start that never gets ready',
@@ -265,7 +262,6 @@ const databases: Row[] = [
     },
     mend: endStrangers,
     well: kept('data'),
-    quick: true,
   },
   {
     name: 'database that is damaged',
@@ -344,7 +340,11 @@ const obstacles: Row[] = [
     name: 'secret that is missing',
     program: 'sleep',
     made: 'the file that holds its TOKEN is removed, and it is killed',
-    sign: { service: 'secret', state: 'blocked', text: /^\S+\/token cannot be read: ENOENT/ },
+    sign: {
+      service: 'secret',
+      state: 'blocked',
+      text: /^secret \$\{file:\S+\/token\} cannot be read: ENOENT/,
+    },
     person: 'put the file back, then `paios start` (else it is looked at again in 30 s)',
     touches: ['secret'],
     make: breakAnd('secret', ({ at }) => rmSync(at('token'))),

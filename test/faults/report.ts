@@ -41,7 +41,7 @@ function rowOf({ fault: { name, program, made, sign, person }, detectMs, recover
 
 const INTRODUCTION = `# Fault matrix
 
-Made by \`npm run faults\` from the table in \`test/faults/\`; do not edit. Each fault is made on a real mesh with the real program, and the run fails if its sign does not come, if it is not over afterwards, or if any service that it does not concern got another process.
+Made by \`npm run faults\` from the table in \`test/faults/\`; do not edit. Each fault is made on a real mesh with the real program, and the run fails if its sign does not come, if it is not over afterwards, or if any service that it does not concern got another process. The quickest twelve are part of \`npm test\`.
 
 - **Sign**: what must be seen, as a regular expression: the state word and reason, note or warning of \`paios status --json\`; an event of \`paios events\`; a standing warning of the mesh; or the exit code and words of the command.
 - **Seen after**: from the fault to its sign. **Well after**: from the fault until all is well; where a person must act, from that act, which the script does. Both are upper bounds in steps (0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 30 s, …), measured once on two busy cores (Linux, x64), groups side by side; nothing was tried on macOS.

@@ -5,30 +5,34 @@ import { request } from '../../supervisor/cli/client.ts'
 import type { Ended, TestMesh } from '../e2e/mesh.ts'
 import type { Fault, Group, Outcome, Sign, Stage, Well } from './fault.ts'
 
-const LIMIT_MS = 60_000
+/** Long, since it ends nothing but failures. */
+const LIMIT_MS = 120_000
 /** Short beside what is measured, long beside what a look costs. */
 const POLL_MS = 20
 /** So many events are part of a failure. */
 const TOLD = 15
 
-/** Makes a group of rows; `open` resolves to null where a program is not to be had (and says so itself). */
+/**
+ * Makes a group of rows; `open` resolves to null where a program is not to be had (and says so itself), and is told
+ * whether only quick rows will be run.
+ */
 export function defineGroup<S extends Stage>(
   id: string,
   title: string,
-  open: () => Promise<S | null>,
+  open: (isQuick: boolean) => Promise<S | null>,
   faults: readonly Fault<S>[],
 ): Group {
   return {
     id,
     title,
     faults,
-    async run({ chosen, tell }) {
+    async run({ chosen, tell, isQuick = false }) {
       const outcomes: Outcome[] = []
       let stage: S | null = null
       try {
         for (const fault of faults) {
-          if (!chosen(fault)) continue
-          const opened: S | Error | null = stage ?? (await open().catch((error: Error) => error))
+          if (!chosen(fault) || (isQuick && !fault.quick)) continue
+          const opened: S | Error | null = stage ?? (await open(isQuick).catch((error: Error) => error))
           if (opened === null) return null
           const outcome = await runFault(id, opened, fault)
           outcomes.push(outcome)

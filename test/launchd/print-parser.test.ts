@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
-import { parseDisabled, parsePrint, troubleOf } from '../../launchd/print-parser.ts'
+import { parseDisabled, parseList, parsePrint, troubleOf } from '../../launchd/print-parser.ts'
 
 const text = (name: string) =>
   readFileSync(join(import.meta.dirname, '../fixtures/launchctl', `${name}.txt`), 'utf8')
@@ -54,6 +54,21 @@ describe('what launchctl print says', () => {
     for (const other of [text('fragment'), '', 'gibberish\n', 'Usage: launchctl <subcommand> {\n']) {
       assert.equal(parsePrint(other), null)
     }
+  })
+
+  it('tells a job that an app has registered from one of a plist', () => {
+    assert.equal(job('running').managedBy, null)
+    const registered = text('running').replace(
+      /^\tpath = .*$/m,
+      '\tmanaged_by = com.apple.xpc.ServiceManagement',
+    )
+    assert.equal(parsePrint(registered)?.managedBy, 'com.apple.xpc.ServiceManagement')
+  })
+
+  it('reads which jobs run in the table of launchctl list', () => {
+    const table = 'PID\tStatus\tLabel\n-\t0\tcom.example.idle\n812\t-9\tai.openclaw.gateway\n'
+    assert.deepEqual([...parseList(table)], [[812, 'ai.openclaw.gateway']])
+    assert.deepEqual([...parseList('gibberish\n')], [])
   })
 
   it('reads disabled labels in both dialects', () => {

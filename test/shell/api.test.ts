@@ -74,6 +74,7 @@ function controlOf(events: JournalEvent[], more: Partial<Control> = {}): Control
     stop: accepted,
     restart: accepted,
     probe: async () => [],
+    preflight: async () => [],
     acceptBaseline: (name) => ({ message: name, entries: [] }),
     testAlerts: async () => [],
     alerts: alertsOf(),

@@ -34,7 +34,13 @@ const endings = (folder: string) =>
 describe('the archives of one service', () => {
   it('are compressed but for the newest, and the oldest go', async (t) => {
     const folder = join(logsOf(t, { a: { archives: 7, minute: 0 } }), 'a')
-    assert.equal(await tidyFolder(folder, { ...defaults, keep: 3 }), 4000)
+    const { first, archivedBytes } = await tidyFolder(folder, { ...defaults, keep: 3 })
+    const left = readdirSync(folder).filter((name) => name !== 'current.log')
+    assert.equal(first, 4000)
+    assert.equal(
+      archivedBytes,
+      left.reduce((sum, name) => sum + statSync(join(folder, name)).size, 0),
+    )
     assert.deepEqual(endings(folder), ['4000-5000.log.gz', '5000-6000.log.gz', '6000-7000.log'])
     const packed = readdirSync(folder).find((name) => name.includes('.4000-'))!
     assert.equal(gunzipSync(readFileSync(join(folder, packed))).toString(), '4'.repeat(1000))

@@ -31,6 +31,7 @@ async function heeded(t: TestContext, stage: Stage) {
     pings: () => [],
     treeOf: () => [],
     residentBytes: () => null,
+    logBytes: () => null,
   })
   metrics.declare('a')
   for (const effect of stage.all) if (effect.kind === 'record') heed(effect, logger, (told) => told(metrics))

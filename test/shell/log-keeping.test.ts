@@ -6,6 +6,7 @@ import { archiveName } from '../../probes/log-stream.ts'
 import { LOG_DEFAULTS, type LogSettings } from '../../supervisor/core/log-policy.ts'
 import type { ChildState } from '../../supervisor/core/state.ts'
 import { openLogKeeping } from '../../supervisor/shell/log-keeping.ts'
+import type { Metrics } from '../../supervisor/shell/metrics.ts'
 import { openProcessTable } from '../../supervisor/shell/process-table.ts'
 
 const small: LogSettings = { ...LOG_DEFAULTS.defaults, size: 65_536, rotate: 'copytruncate' }
@@ -18,6 +19,7 @@ const policyOf = (defaults: Partial<LogSettings> = {}) => ({
 function keepingOf(t: TestContext) {
   const logs = mkdtempSync('/tmp/pk-')
   const notes: string[] = []
+  const counted: unknown[][] = []
   const state: { kind: ChildState['kind'] } = { kind: 'running' }
   for (const service of ['a', 'supervisor', 'removed']) {
     mkdirSync(join(logs, service))
@@ -33,6 +35,11 @@ function keepingOf(t: TestContext) {
     treeOf: () => null,
     recall: () => [],
     note: (service, event, text) => void notes.push(`${service} ${event}: ${text}`),
+    measure: (told) =>
+      told({
+        rotated: (...what: unknown[]) => void counted.push(what),
+        rotationFailed: (...what: unknown[]) => void counted.push(['failed', ...what]),
+      } as unknown as Metrics),
   })
   t.after(() => {
     keeping.close()
@@ -46,14 +53,17 @@ function keepingOf(t: TestContext) {
       await new Promise((done) => setTimeout(done, 5))
     }
   }
-  return { logs, keeping, notes, state, size, lookUntil }
+  return { logs, keeping, notes, counted, state, size, lookUntil }
 }
 
 describe('keeping log files', { timeout: 30_000 }, () => {
   it("rotates what is due, the supervisor's own log too, and no folder that is nobody's", async (t) => {
-    const { keeping, size, lookUntil, logs } = keepingOf(t)
+    const { keeping, size, lookUntil, logs, counted } = keepingOf(t)
     keeping.apply(policyOf())
+    assert.equal(keeping.bytesOf('a'), null)
     await lookUntil(() => size('a') === 0 && size('supervisor') === 0)
+    assert.deepEqual(counted, [['a', null]], 'no service of its own is counted, and nothing stood still')
+    await lookUntil(() => keeping.bytesOf('a') === 70_000)
     assert.equal(size('removed'), 70_000)
     assert.ok(readdirSync(join(logs, 'a')).some((name) => name.endsWith('.0-70000.log')))
   })

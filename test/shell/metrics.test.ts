@@ -42,6 +42,7 @@ function metricsOf(mesh: ReturnType<typeof declaredMesh>) {
     pings: () => [],
     treeOf: () => [],
     residentBytes: () => 4096,
+    logBytes: (service) => (service === 'alpha' ? 70_000 : null),
   })
 }
 
@@ -52,6 +53,9 @@ async function sampled() {
   metrics.exited('alpha', 'signal', 137)
   metrics.probed({ service: 'beta', probe: 'tcp-readiness', result: 'timeout', seconds: 0.2 })
   metrics.turned(3)
+  metrics.rotated('alpha', 1.5)
+  metrics.rotated('alpha', null)
+  metrics.rotationFailed('beta')
   return { metrics, text: await metrics.text() }
 }
 
@@ -71,6 +75,17 @@ describe('the metrics', () => {
     assert.match(text, /^paios_service_last_exit_code\{service="alpha"\} 137$/m)
     assert.match(text, /^paios_service_last_exit_code\{service="beta"\} -1$/m)
     assert.match(text, /^paios_probe_runs_total\{service="beta",probe="tcp-readiness",result="timeout"\} 1$/m)
+  })
+
+  it('tell how logs are kept: rotations, failures, pauses, and what is on the disk', async () => {
+    const { text } = await sampled()
+    assert.match(text, /^paios_log_rotations_total\{service="alpha",result="rotated"\} 2$/m)
+    assert.match(text, /^paios_log_rotations_total\{service="alpha",result="failed"\} 0$/m)
+    assert.match(text, /^paios_log_rotations_total\{service="beta",result="failed"\} 1$/m)
+    assert.match(text, /^paios_log_rotation_pause_seconds_bucket\{le="0.001"\} 0$/m)
+    assert.match(text, /^paios_log_rotation_pause_seconds_bucket\{le="0.0025"\} 1$/m)
+    assert.match(text, /^paios_log_bytes\{service="alpha"\} 70000$/m)
+    assert.doesNotMatch(text, /^paios_log_bytes\{service="beta"/m)
   })
 
   it('carry no label that Prometheus itself uses, no pid and no path', async () => {

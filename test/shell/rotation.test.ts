@@ -3,12 +3,12 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import {
   appendFileSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
   statSync,
-  truncateSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs'
@@ -139,6 +139,30 @@ describe('rotating the log of a tree of processes', { skip, timeout: 120_000 }, 
     const held = standstill.hold('a', () => ({ process: owner, members }), assert.fail)
     assert.deepEqual(held, { kind: 'not-held', why: 'the journal cannot be written' })
     assert.deepEqual(signals, [])
+  })
+})
+
+describe('rotating a log', () => {
+  it('has copied all that was there before anything stands still, however little that is', async (t) => {
+    for (const bytes of [1, 10_000, 3_000_000]) {
+      const { path } = homeOf(t)
+      mkdirSync(join(path, '..'))
+      writeFileSync(path, 'x'.repeat(bytes))
+      let copied = 0
+      const rotated = await rotate(path, () => {
+        copied = statSync(join(path, '..', 'rotating')).size
+      })
+      assert.deepEqual([copied, rotated?.end], [bytes, bytes])
+    }
+  })
+
+  it('is not done now where somebody has cut the file off meanwhile, and nothing is changed', async (t) => {
+    const { path } = homeOf(t)
+    mkdirSync(join(path, '..'))
+    writeFileSync(path, 'x'.repeat(50_000))
+    assert.equal(await rotate(path, () => writeFileSync(path, 'cut off\n')), null)
+    assert.deepEqual(readdirSync(join(path, '..')), ['current.log'])
+    assert.equal(readFileSync(path, 'utf8'), 'cut off\n')
   })
 })
 
@@ -292,16 +316,13 @@ describe('a full disk', { skip: noDisk }, () => {
     const journal = open()
     const { owner } = await startNumbers(t, table, path, { lines: 1 })
     const trees = treesOf(path)
-    process.kill(owner.identity.pid, 'SIGSTOP')
-    while (!isStopped(owner.identity.pid)) await new Promise((done) => setTimeout(done, 1))
-    truncateSync(path, 0)
-    appendFileSync(path, 'z'.repeat(9_000))
-    process.kill(owner.identity.pid, 'SIGCONT')
     const standstill = openStandstill({ table, journal, kill: process.kill.bind(process) })
     const find = () => ({ process: owner, members: trees.members('a', owner) })
     let bytes = 0
     const whileStill = (work: () => void) => {
       const held = standstill.hold('a', find, () => {
+        // What came last needs another block.
+        appendFileSync(path, 'z'.repeat(9_000))
         fill(path)
         bytes = statSync(path).size
         try {

@@ -50,6 +50,7 @@ class Watch {
       pings: () => [],
       treeOf: () => [],
       residentBytes: () => null,
+      logBytes: () => null,
     })
   }
 

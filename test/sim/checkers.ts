@@ -120,6 +120,7 @@ export class Checkers {
         this.#checkSpawn(effect)
         this.#tree.spawned(effect.service)
       }
+      if (effect.kind === 'set-timer' && event.kind !== 'recovered') this.#checkTimer(effect, event.at)
       if (effect.kind === 'signal') this.#checkSignal(effect)
       if (effect.kind === 'sweep') this.#checkSweep(effect)
       if (effect.kind === 'adopt') this.#checkAdoption(effect)
@@ -134,6 +135,13 @@ export class Checkers {
       this.#checkGrace(event, before, child)
       this.#checkTold(child)
     }
+  }
+
+  /** One that is due before it is set would ring again and again; a group's wait may be over when one joins it. */
+  #checkTimer({ service, timer, at }: Extract<Effect, { kind: 'set-timer' }>, now: number): void {
+    const state = this.#world.mesh.children.get(service)?.state
+    if (at < now && !(state?.kind === 'failed' && state.by !== null))
+      this.#fail(`${service}: its ${timer} timer is set for the past`)
   }
 
   #checkSpawn({ service, run, generation }: Extract<Effect, { kind: 'spawn' }>): void {
