@@ -14,7 +14,7 @@ import type { Place } from './place.ts'
 
 const LINGER = '/var/lib/systemd/linger'
 /** What nobody else may read: the home itself, and what holds secrets or what services said. */
-const PRIVATE = ['', 'paios.yaml', 'env', 'secrets', 'state', 'run', 'logs']
+const PRIVATE = ['', 'paios.yaml', 'env', 'secrets', 'state', 'run', 'logs', 'takeover']
 
 /** systemd or launchd, and what they would be told. */
 export async function bootFacts(place: Place): Promise<Facts['boot']> {
