@@ -28,6 +28,10 @@ export const commands: Register = {
     load: () => import('./maintenance.ts'),
   },
   check: { summary: 'check the document and what its programs resolve to', load: () => import('./check.ts') },
+  export: {
+    summary: 'write alert rules and dashboards for Prometheus, Alertmanager, Grafana',
+    load: () => import('./export.ts'),
+  },
   schema: { summary: "print the document's JSON Schema", load: () => import('./schema.ts') },
   install: { summary: 'have systemd or launchd start the mesh at login', load: () => import('./install.ts') },
   uninstall: { summary: 'take that back; services go on', load: () => import('./uninstall.ts') },

@@ -27,7 +27,7 @@ export const SAME_SUBJECT: readonly { readonly by: string; readonly holds: reado
 ]
 
 /** A need in one of these is the cause … */
-const NEED_DOWN = [
+export const NEED_DOWN = [
   'ServiceDown',
   'ServiceHung',
   'ServiceGaveUp',
@@ -37,7 +37,7 @@ const NEED_DOWN = [
   'ServiceFlapping',
 ]
 /** … of these of its dependents. What a dependent's own budget or program did is its own. */
-const FOLLOWS = ['ServiceDown', 'ServiceDegraded', 'ServiceHung', 'ServiceStartSlow', 'Probe*', 'Mcp*']
+export const FOLLOWS = ['ServiceDown', 'ServiceDegraded', 'ServiceHung', 'ServiceStartSlow', 'Probe*', 'Mcp*']
 
 const isOne = (rule: string, patterns: readonly string[]) =>
   patterns.some((pattern) =>

@@ -3,7 +3,7 @@ import type { MetricName } from '../../schemas/metrics.ts'
 import type { Finding, Suppression } from '../core/alert.ts'
 import type { AlertRule, Example } from '../core/alert-rule.ts'
 import { advance, findingOf, type Instances } from '../core/alert-state.ts'
-import { type Labels, type Sample, type Samples, seriesKey, vector } from '../core/evaluate.ts'
+import { type Labels, type Sample, type Samples, vector } from '../core/evaluate.ts'
 import { count, movedIn, type Windows } from '../core/windows.ts'
 
 /** Seconds between two samples of an example. */
@@ -70,6 +70,3 @@ export function countMoves(moves: Windows, all: readonly Series[], step: number)
     if (by > 0) count(moves, metric, labels, by, step * STEP_SECONDS * 1000)
   }
 }
-
-/** One text for a finding's series, to compare engines by. */
-export const findingKey = ({ labels }: { readonly labels: Labels }): string => seriesKey(labels)

@@ -9,7 +9,11 @@ import { placeholders, VALUES } from '../core/summary.ts'
 import { play, STEP_SECONDS } from './examples.ts'
 import { rulePromql, span } from './promql.ts'
 
-const PREFIX = 'Paios'
+/** Names of our rules in Prometheus begin so. */
+export const PREFIX = 'Paios'
+
+/** The label of what only Prometheus tells. */
+export const BY_PROMETHEUS = { told_by: 'prometheus' } as const
 
 /** Where the runbook of a rule lies, by the rule's name. */
 export type RunbookOf = (rule: string) => string
@@ -29,17 +33,18 @@ function ruleTexts(runbookOf: RunbookOf): RuleText[] {
     name: string,
     expr: string,
     rule: { for: number; keep: number; severity: string; summary: string },
+    more: Labels = {},
   ): RuleText => ({
     alert: `${PREFIX}${name}`,
     expr,
     ...(rule.for > 0 ? { for: span(rule.for) } : {}),
     ...(rule.keep > 0 ? { keep_firing_for: span(rule.keep) } : {}),
-    labels: { severity: rule.severity },
+    labels: { severity: rule.severity, ...more },
     annotations: { summary: template(rule.summary), runbook: runbookOf(name) },
   })
   return [
     ...Object.entries(RULES).map(([name, rule]) => text(name, rulePromql(rule), rule)),
-    ...Object.entries(PROMETHEUS_RULES).map(([name, rule]) => text(name, rule.promql, rule)),
+    ...Object.entries(PROMETHEUS_RULES).map(([name, rule]) => text(name, rule.promql, rule, BY_PROMETHEUS)),
   ]
 }
 
@@ -97,7 +102,7 @@ export function rulesTestFile(rulesName: string, runbookOf: RunbookOf): string {
     ),
   )
   const theirs = Object.entries(PROMETHEUS_RULES).flatMap(([name, { severity, fires, silent }]) => [
-    test(name, severity, fires, [{ labels: fires.labels, summary: fires.says }]),
+    test(name, severity, fires, [{ labels: { ...fires.labels, ...BY_PROMETHEUS }, summary: fires.says }]),
     ...(silent ? [test(name, severity, silent, [])] : []),
   ])
   return yaml({
@@ -117,4 +122,10 @@ export function prometheusFile(port: number, rulesName: string): string {
   })
 }
 
-const yaml = (value: unknown) => stringify(value, { lineWidth: 0, aliasDuplicateObjects: false })
+/** What the first line of every file says, by which a later export knows it. */
+export const WRITTEN_BY = 'Written by paios export'
+
+/** YAML with that line. */
+export const yaml = (value: unknown): string =>
+  `# ${WRITTEN_BY}; the next one writes it anew.\n` +
+  stringify(value, { lineWidth: 0, aliasDuplicateObjects: false })
