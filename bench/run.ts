@@ -1,6 +1,6 @@
 /**
  * `npm run bench`: paios, a minimal Node supervisor and pm2 side by side, and the bars that paios must meet.
- * `-- --json FILE` writes every sample, `-- --only core,restart,up,down,status,footprint,logs` measures less,
+ * `-- --json FILE` writes every sample, `-- --only core,rules,restart,up,down,status,footprint,logs` measures less,
  * `-- --quick` takes fewer samples, `-- --only example` measures the probes of the example mesh (17 min). Exit
  * code 1 if a bar is missed. Linux only, since it reads /proc.
  */
@@ -23,8 +23,9 @@ import {
 import { installPm2, openFloor, openPaios, openPm2, type Peer } from './peers.ts'
 import { compileChild } from './processes.ts'
 import { judge, table } from './report.ts'
+import { measureRules } from './rules.ts'
 
-const MEASURES = ['core', 'restart', 'up', 'down', 'status', 'footprint', 'logs'] as const
+const MEASURES = ['core', 'rules', 'restart', 'up', 'down', 'status', 'footprint', 'logs'] as const
 /** Takes a quarter of an hour and needs every program of the example, so it is measured when it is asked for. */
 const EXTRA = ['example'] as const
 
@@ -77,6 +78,7 @@ try {
   const bench: Bench = { peers, samples, child, folder, node: process.execPath, isQuick: values.quick, say }
   await warmUp(bench)
   if (wanted.has('core')) measureCore(bench)
+  if (wanted.has('rules')) await measureRules(bench)
   if (wanted.has('example')) await measureExample(bench)
   if (wanted.has('restart')) await measureRestart(bench)
   if (wanted.has('up') || wanted.has('down')) {

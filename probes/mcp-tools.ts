@@ -8,6 +8,7 @@ import { valueAt } from './dotted-path.ts'
 import { excerpt } from './excerpt.ts'
 import { isObject, type Members, textAt } from './json.ts'
 import type { Session } from './mcp-session.ts'
+import type { ToolCounts } from './probe.ts'
 
 /** Servers send some ten to some hundred tools a page; more pages than this never end. */
 const MAX_PAGES = 100
@@ -75,6 +76,16 @@ export function difference(accepted: ToolSet, seen: ToolSet): string | null {
   if (words.length === 0) return null
   const more = words.length > NAMED ? ` and ${words.length - NAMED} more` : ''
   return excerpt(words.slice(0, NAMED).join(' ')) + more
+}
+
+/** How the tools seen differ from the accepted ones, and from the names that are expected. */
+export function countTools(seen: ToolSet, accepted: ToolSet | null, expected: readonly string[]): ToolCounts {
+  const wanted = new Set([...expected, ...Object.keys(accepted ?? {})])
+  return {
+    listed: Object.keys(seen).length,
+    missing: [...wanted].filter((name) => !Object.hasOwn(seen, name)).length,
+    changed: accepted === null ? 0 : Object.keys(seen).filter((name) => accepted[name] !== seen[name]).length,
+  }
 }
 
 /** A set as it was kept; null if there is none that can be read. */

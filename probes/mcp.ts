@@ -10,6 +10,7 @@ import { noteCopies } from './mcp-copies.ts'
 import { overHttp, overPipes, type Peer, startCanary } from './mcp-peers.ts'
 import { isAuthProblem, type Session, StepFailure, type Timed } from './mcp-session.ts'
 import {
+  countTools,
   difference,
   isReadOnly,
   judgeCall,
@@ -177,6 +178,7 @@ async function checkTools(
 ): Promise<ProbeResult> {
   const hasPing = await timed('ping', () => session.ping(signal))
   const tools = await timed('tools/list', () => listTools(session, signal))
+  target.toolsSeen(countTools(toolSetOf(tools), readToolSet(target.memory.get('tools')), expected))
   if (tools.length === 0) return fail('tools/list: the server has no tools')
   const missing = expected.filter((name) => !tools.some((tool) => tool.name === name))
   if (missing.length > 0) return fail(`tools missing: ${missing.join(', ')}`)

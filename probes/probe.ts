@@ -71,6 +71,9 @@ export type Copies = {
   readonly bytes: number | null
 }
 
+/** Tools of an MCP server: listed, expected or accepted and not listed, listed and new or other than accepted. */
+export type ToolCounts = { readonly listed: number; readonly missing: number; readonly changed: number }
+
 /** What a probe may know of, and do to, the service that it looks at. The shell implements it. */
 export type ProbeTarget = {
   readonly service: string
@@ -91,6 +94,8 @@ export type ProbeTarget = {
   readonly memory: { get(key: string): unknown; set(key: string, value: unknown): void }
   /** A journal event about the service: something has changed. Never for a check that found nothing new. */
   tell(event: string, text: string): void
+  /** What an MCP server's list of tools came to, for the metrics. */
+  toolsSeen(counts: ToolCounts): void
   /** One step of a check and its milliseconds, for `paios probe`. */
   step(name: string, ms: number, detail?: string): void
   /** Pids of the service's process tree, the service's own process included; empty without a process. */

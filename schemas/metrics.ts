@@ -6,15 +6,7 @@
 import { STATES } from './states.ts'
 
 /** What a label may name beside closed lists: each has as many values as the mesh declares. */
-export type Dimension =
-  | 'service'
-  | 'probe'
-  | 'channel'
-  | 'runbook'
-  | 'mountpoint'
-  | 'target'
-  | 'rule'
-  | 'text'
+export type Dimension = 'service' | 'probe' | 'runbook' | 'mountpoint' | 'rule' | 'text'
 
 type Labels = Readonly<Record<string, readonly string[] | Dimension>>
 export type Metric = {

@@ -58,7 +58,7 @@ async function filesOf(kind: Kind, { home, entry }: Invocation): Promise<Readonl
   const path = documentPath(home)
   const mesh = await validMesh(path, await checkDocument(path))
   if (kind === 'alertmanager') {
-    const { alertmanagerFile } = await import('../export/alertmanager.ts')
+    const { alertmanagerFile } = await import('../export/routing.ts')
     const needs = new Map(mesh.specs.map(({ name, needs }) => [name, needs.map(({ service }) => service)]))
     return new Map([['alertmanager.yml', alertmanagerFile(needs)]])
   }

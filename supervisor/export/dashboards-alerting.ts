@@ -46,7 +46,9 @@ export const remedies: DashboardData = {
           'Age of the oldest action that waits for a decision.',
           's',
           {
-            age: '((time() - paios_approval_oldest_pending_timestamp_seconds) and (paios_approval_oldest_pending_timestamp_seconds > 0)) or vector(0)',
+            age:
+              '((time() - paios_approval_oldest_pending_timestamp_seconds) and ' +
+              '(paios_approval_oldest_pending_timestamp_seconds > 0)) or vector(0)',
           },
           { width: 12 },
         ),

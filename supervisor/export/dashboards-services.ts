@@ -44,7 +44,9 @@ export const overview: DashboardData = {
           'Age of the oldest notification in the outbox.',
           's',
           {
-            age: 'max((time() - paios_notification_outbox_oldest_timestamp_seconds) and (paios_notification_outbox_oldest_timestamp_seconds > 0)) or vector(0)',
+            age:
+              'max((time() - paios_notification_outbox_oldest_timestamp_seconds) and ' +
+              '(paios_notification_outbox_oldest_timestamp_seconds > 0)) or vector(0)',
           },
           { width: 4 },
         ),
@@ -87,7 +89,8 @@ export const overview: DashboardData = {
           'short',
           {
             '{{service}}':
-              'sum by (service) (increase(paios_service_exits_total{cause=~"clean|error|signal|hung|spawn_failed"}[1h]))',
+              'sum by (service) ' +
+              '(increase(paios_service_exits_total{cause=~"clean|error|signal|hung|spawn_failed"}[1h]))',
           },
           { width: 12 },
         ),
@@ -117,7 +120,9 @@ export const service: DashboardData = {
           'Age of the present process.',
           's',
           {
-            age: '(time() - paios_service_start_time_seconds{service=~"$service"}) and (paios_service_start_time_seconds{service=~"$service"} > 0)',
+            age:
+              '(time() - paios_service_start_time_seconds{service=~"$service"}) and ' +
+              '(paios_service_start_time_seconds{service=~"$service"} > 0)',
           },
           { width: 4 },
         ),

@@ -2,6 +2,7 @@
  * Where each gauge has its values: a total table over what the supervisor knows. `/metrics` and the alert rules read
  * the same functions, so both see the same samples.
  */
+import type { ToolCounts } from '../../probes/probe.ts'
 import type { METRICS, MetricName } from '../../schemas/metrics.ts'
 import { type ServiceState, STATES } from '../../schemas/states.ts'
 import type { Suppression } from '../core/alert.ts'
@@ -69,12 +70,9 @@ export type Facts = {
   readonly exitCodes: Map<string, number>
   /** By service and probe. */
   readonly lastRuns: Map<string, Map<string, number>>
-  readonly tools: Map<string, ToolFigures>
+  readonly tools: Map<string, ToolCounts>
   polledAt: number | null
 }
-/** What the last check of an MCP server's tools has counted. */
-export type ToolFigures = { readonly listed: number; readonly missing: number; readonly changed: number }
-
 type OfType<T> = { [N in MetricName]: (typeof METRICS)[N]['type'] extends T ? N : never }[MetricName]
 export type GaugeName = OfType<'gauge'>
 export type CounterName = OfType<'counter'>

@@ -3,6 +3,7 @@
  * and passed on to whoever evaluates rules over it.
  */
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import type { ToolCounts } from '../../probes/probe.ts'
 import {
   COMPONENTS,
   DECISIONS,
@@ -26,7 +27,6 @@ import {
   type HistogramName,
   type MetricsView,
   type Sources,
-  type ToolFigures,
 } from './metric-gauges.ts'
 import type { ProbeRun } from './prober.ts'
 
@@ -147,7 +147,7 @@ export function createMetrics(view: MetricsView) {
         histograms.probe_duration_seconds.observe({ service, probe }, seconds)
       })
     },
-    toolsSeen: (service: string, tools: ToolFigures) => void facts.tools.set(service, tools),
+    toolsSeen: (service: string, tools: ToolCounts) => void facts.tools.set(service, tools),
     /** `pauseMs`: null where nothing had to stand still. */
     rotated(service: string, pauseMs: number | null): void {
       count('log_rotations_total', { service, result: 'rotated' })

@@ -121,6 +121,7 @@ export function createSupervisor(options: SupervisorOptions) {
     subject,
     tell,
     ran,
+    toolsSeen: (...seen) => measure((to) => to.toolsSeen(...seen)),
     random: Math.random,
     copies: (service) =>
       options.copies(

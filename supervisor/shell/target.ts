@@ -1,6 +1,6 @@
 /** What a probe may know of its service, and do: the shell's side of ProbeTarget. */
 import { homedir } from 'node:os'
-import type { Copies, ProbeTarget } from '../../probes/probe.ts'
+import type { Copies, ProbeTarget, ToolCounts } from '../../probes/probe.ts'
 import type { ServiceSpec } from '../../schemas/service.ts'
 import type { Process } from '../core/state.ts'
 import { changedEnvironment, declaredEnvironment, resolveProgram, servicePath } from './environment.ts'
@@ -32,6 +32,7 @@ export type TargetOptions = {
   readonly tell: Tell
   /** Counts what the clients of an MCP server have started of it. */
   readonly copies: (service: string) => Promise<Copies>
+  readonly toolsSeen: (service: string, counts: ToolCounts) => void
 }
 
 /** The target of one opened probe; `took` is told each step of its checks. */
@@ -65,6 +66,7 @@ export function targetOf(
       set: (key, value) => known.set(service, key, value),
     },
     tell: (event, text) => tell(service, { kind: 'noted', event, text: secrets.redact(text) }),
+    toolsSeen: (counts) => options.toolsSeen(service, counts),
     step: (name, ms, detail) =>
       took({ name, ms, detail: detail === undefined ? null : secrets.redact(detail) }),
     copies: () => options.copies(service),

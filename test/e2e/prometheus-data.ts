@@ -67,7 +67,7 @@ const WALKS: Partial<Record<MetricName, Walk>> = {
   service_leftover_processes: among([0, 0, 2], 0.02),
   supervisor_limits_exceeded: among([0, 0, 1], 0.02),
   supervisor_start_time_seconds: (before, now, chance) => (before === null || chance() < 0.01 ? now : before),
-  supervisor_suppression_active: flip(0.01),
+  supervisor_suppression_active: among([0, 0, 0, 0, 0, 0, 1], 0.02),
   host_filesystem_avail_bytes: among([GIB, 4 * GIB, 8 * GIB, 50 * GIB], 0.05),
   host_filesystem_size_bytes: () => 100 * GIB,
   deadman_deadline_timestamp_seconds: (before, now, chance) =>

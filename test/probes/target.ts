@@ -65,6 +65,7 @@ export function createTarget(cacheDir: string, overrides: Partial<ProbeTarget> =
     tree: () => Promise.resolve(overrides.pid ? [overrides.pid] : []),
     memory: { get: (key) => facts.get(key), set: (key, value) => void facts.set(key, value) },
     tell: () => undefined,
+    toolsSeen: () => undefined,
     step: () => undefined,
     ...programsIn(cacheDir),
     ...overrides,

@@ -40,6 +40,7 @@ function open(t: TestContext, probe: object, tell: Tell = () => undefined) {
     cache: folder,
     subject: () => subject,
     ran: () => undefined,
+    toolsSeen: () => undefined,
     copies: () => Promise.resolve({ running: 0, orphans: 0, bytes: null }),
     random: () => 0,
   })
