@@ -47,6 +47,7 @@ const LAYERS = {
   errors: ['supervisor/errors.ts', 'supervisor/version.ts', 'supervisor/spec-hash.ts'],
   top: [
     'supervisor/alert-desk.ts',
+    'supervisor/chat-port.ts',
     'supervisor/boot/',
     'supervisor/main.ts',
     'supervisor/config.ts',

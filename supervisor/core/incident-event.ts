@@ -40,6 +40,21 @@ export type IncidentFact =
       readonly isHealed: boolean
       readonly text: string
     }
+  /** A step of a runbook waits for a person's leave. */
+  | {
+      readonly kind: 'approval-asked'
+      readonly id: number
+      readonly service: string
+      readonly title: string
+      readonly lines: readonly string[]
+    }
+  | {
+      readonly kind: 'approval-settled'
+      readonly id: number
+      readonly service: string
+      readonly title: string
+      readonly text: string
+    }
 
 /** A fact with its two times: awake milliseconds and Unix milliseconds. */
 export type IncidentEvent = IncidentFact & { readonly at: number; readonly wall: number }

@@ -9,6 +9,7 @@
  */
 
 import { type AlertScope, nameOf, put, tell } from './alert-scope.ts'
+import { ask, settle as settleApproval } from './approval-notices.ts'
 import { followBundles, forgetOld, isStormRepeated, membersOf, tellNew } from './bundles.ts'
 import { collectInfo, tellActivity, tellDigest } from './digest.ts'
 import { countChange, settleFlaps } from './flapping.ts'
@@ -98,6 +99,10 @@ function apply(scope: AlertScope, event: IncidentEvent): void {
     case 'repair-begun':
     case 'repair-ended':
       return repair(scope, event)
+    case 'approval-asked':
+      return ask(scope, event)
+    case 'approval-settled':
+      return settleApproval(scope, event)
   }
 }
 

@@ -44,7 +44,18 @@ export function hushOf(scope: AlertScope, incident: Incident, severity: Severity
   const isNight = isQuietHour(localNow(scope))
   if (isNight && (severity !== 'critical' || importance !== 'high'))
     return { kind: 'quiet-hours', text: 'quiet hours, 23:00 to 08:00' }
-  if (severity === 'critical') return null
+  return severity === 'critical' ? null : soundLimit(scope)
+}
+
+/** Why a question about a service makes no sound now; null where it does. */
+export function hushOfQuestion(scope: AlertScope, service: string): Hush | null {
+  if (scope.state.services.get(service)?.importance === 'low')
+    return { kind: 'low-importance', text: 'its importance is low' }
+  if (isQuietHour(localNow(scope))) return { kind: 'quiet-hours', text: 'quiet hours, 23:00 to 08:00' }
+  return soundLimit(scope)
+}
+
+function soundLimit(scope: AlertScope): Hush | null {
   const recent = scope.state.standing.sounds.filter((at) => at > scope.at - SOUNDS_MS)
   return recent.length >= SOUNDS_MAX
     ? { kind: 'sound-limit', text: `${SOUNDS_MAX} sounds in an hour are the limit` }

@@ -4,6 +4,7 @@ import { describe, it } from 'node:test'
 import type { Finding } from '../../supervisor/core/alert.ts'
 import { whyMuted } from '../../supervisor/core/alert-texts.ts'
 import { flappingOf } from '../../supervisor/core/flapping.ts'
+import type { IncidentFact } from '../../supervisor/core/incident-event.ts'
 import { activeSuppressions } from '../../supervisor/core/suppression.ts'
 import { AlertStage, brief, finding, NOON, service } from './alert-stage.ts'
 
@@ -209,6 +210,36 @@ describe('suppression', () => {
     assert.deepEqual(stage.fire({ ...down('kb'), held: ['wake'] }), [])
     assert.equal(whyMuted(stage.incident('kb')), 'held: the machine has just woken')
     assert.deepEqual(stage.fire(down('kb')).map(brief), ['opened send sound'])
+  })
+})
+
+describe('a question', () => {
+  const asked = (id: number): Extract<IncidentFact, { kind: 'approval-asked' }> => ({
+    ...{ kind: 'approval-asked', id, service: 'kb' },
+    ...{ title: 'Restore openclaw.json?', lines: ['- "port": 1'] },
+  })
+
+  it('has two buttons and a sound, at most twelve in an hour and none at night; its answer is an edit', () => {
+    const stage = new AlertStage([service('kb')])
+    const [first] = stage.tell(asked(1))
+    assert.deepEqual([first && brief(first), first?.buttons], ['approval send sound', ['approve', 'deny']])
+    for (let id = 2; id <= 20; id++) stage.tell(asked(id))
+    assert.equal(stage.notices.filter(({ sound }) => sound).length, 12)
+    const settled = { ...asked(1), kind: 'approval-settled', text: 'approved by me' } as const
+    const [answer] = stage.tell(settled)
+    assert.deepEqual(
+      [answer && brief(answer), answer?.thread, answer?.title],
+      ['updated edit', 'approval-1', 'Restore openclaw.json?: approved by me'],
+    )
+    const night = new AlertStage([service('kb')], NOON + 15 * HOUR)
+    assert.deepEqual(night.tell(asked(1)).map(brief), ['approval send'])
+  })
+
+  it('is part of the story of the incident', () => {
+    const stage = new AlertStage([service('kb')])
+    stage.fire(down('kb'))
+    stage.tell(asked(3))
+    assert.match(stage.incident('kb').timeline.at(-1)?.text ?? '', /approval 3 is asked for/)
   })
 })
 

@@ -1,0 +1,158 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, it, type TestContext } from 'node:test'
+import { chatPort } from '../../supervisor/chat-port.ts'
+import type { Finding } from '../../supervisor/core/alert.ts'
+import { emptyMesh } from '../../supervisor/core/step.ts'
+import { PaiosError } from '../../supervisor/errors.ts'
+import { viewIncident } from '../../supervisor/shell/alert-views.ts'
+import { openAlerting } from '../../supervisor/shell/alerting.ts'
+import type { Control } from '../../supervisor/shell/api.ts'
+import { openJournal } from '../../supervisor/shell/journal.ts'
+import { openOutbox } from '../../supervisor/shell/outbox.ts'
+import { SILENT_NUMBERS } from './silent-numbers.ts'
+
+const finding = (name: string): Finding => ({
+  ...{ rule: 'ServiceGaveUp', labels: { service: name }, severity: 'critical', held: [] },
+  ...{ subject: { kind: 'service', name }, summary: `${name} failed for good.` },
+})
+
+/** Alerting over a real journal, which a second one can be opened on. */
+function place(t: TestContext) {
+  const folder = mkdtempSync(join(tmpdir(), 'paios-alerting-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  let at = 1_000
+  const clock = { awake: () => at, wall: () => 1_800_000_000_000 + at }
+  function open() {
+    const journal = openJournal(join(folder, 'journal.db'), join(folder, 'spool'), (text) => text)
+    const mesh = emptyMesh(journal.left().nextEventId, [1, 2, 3, 4])
+    const outbox = openOutbox({
+      ...{ journal, clock, nextEventId: () => mesh.nextEventId++, redact: (text) => text },
+      ...{ numbers: SILENT_NUMBERS, trouble: () => undefined, random: () => 0.5 },
+    })
+    const alerting = openAlerting({ outbox, clock, mesh })
+    alerting.apply({ timezone: 'UTC', importance: { kb: 'high' } })
+    return { journal, alerting, outbox }
+  }
+  return {
+    open,
+    pass: (ms: number) => {
+      at += ms
+    },
+  }
+}
+
+describe('alerting over the journal', () => {
+  it('keeps incidents, mutes and what was asked over a restart, and numbers go on', (t) => {
+    const { open, pass } = place(t)
+    const first = open()
+    pass(200_000)
+    first.alerting.evaluated([finding('kb')])
+    const matcher = { subject: 'web', rule: null, severity: null }
+    first.alerting.tell({ kind: 'muted', matcher, forMs: 3_600_000, because: 'work', by: 'me' })
+    first.alerting.tell({ kind: 'maintenance-asked', forMs: 3_600_000, by: 'me' })
+    first.journal.close()
+    const second = open()
+    assert.equal(second.alerting.incidentOf('kb')?.id, 'i1')
+    assert.deepEqual(
+      second.alerting.mutes().map(({ id, because }) => [id, because]),
+      [['m2', 'work']],
+    )
+    assert.deepEqual(second.alerting.suppressions(), ['startup', 'maintenance'])
+    second.alerting.evaluated([finding('kb'), finding('web')])
+    assert.equal(second.alerting.incidentOf('web')?.id, 'i3')
+    second.journal.close()
+  })
+
+  it('writes events that follow from each other', (t) => {
+    const { open, pass } = place(t)
+    const { journal, alerting } = open()
+    alerting.evaluated([finding('kb')])
+    pass(5_000)
+    alerting.tell({ kind: 'acknowledged', of: 'kb', by: 'me' })
+    const events = journal.events({ after: 0, limit: 100, service: 'kb', sinceMs: null })
+    assert.deepEqual(
+      events.map(({ kind }) => kind),
+      ['alert', 'told', 'acknowledged'],
+    )
+    const last = events.at(-1)
+    assert.ok(last)
+    assert.ok(events.some(({ id }) => id === last.cause))
+    assert.equal(journal.why(last.id).length, 2)
+    journal.close()
+  })
+
+  it('counts flaps by what went down, not by what is merely degraded', (t) => {
+    const { open, pass } = place(t)
+    const { journal, alerting } = open()
+    for (let i = 0; i < 8; i++) {
+      alerting.troubled('kb', 'degraded')
+      alerting.troubled('kb', 'recovered')
+      pass(60_000)
+    }
+    assert.deepEqual(alerting.flapping(), [])
+    for (let i = 0; i < 4; i++) {
+      alerting.troubled('kb', 'down')
+      alerting.troubled('kb', 'gave-up')
+      alerting.troubled('kb', 'recovered')
+    }
+    assert.deepEqual(alerting.flapping(), ['kb'])
+    journal.close()
+  })
+
+  it('counts open incidents for the metrics', (t) => {
+    const { open } = place(t)
+    const { journal, alerting } = open()
+    alerting.evaluated([finding('kb'), finding('web')])
+    alerting.tell({ kind: 'acknowledged', of: 'web', by: 'me' })
+    const found = alerting.counts().filter(({ count }) => count > 0)
+    assert.deepEqual(found, [
+      { severity: 'critical', state: 'open', count: 1 },
+      { severity: 'critical', state: 'acknowledged', count: 1 },
+    ])
+    const incident = alerting.incidentOf('kb')
+    assert.ok(incident)
+    const view = viewIncident(incident, null, { next: null })
+    assert.deepEqual([view.title, view.next], ['kb failed for good.', 'paios runbook kb'])
+    journal.close()
+  })
+})
+
+describe('the chat', () => {
+  const asked: unknown[] = []
+  const note =
+    (name: string) =>
+    (...words: unknown[]) => {
+      asked.push([name, ...words])
+      return { message: `${name} done`, names: [] }
+    }
+  const control = {
+    alerts: { acknowledge: note('acknowledge'), mute: note('mute') } as unknown as Control['alerts'],
+    restart: async (...words: unknown[]) => note('restart')(...words),
+    status: () => ({ services: [], warnings: ['disk full'], alerts: 'telegram ok' }) as never,
+    events: () => [],
+  }
+  const port = chatPort(control, async (...words) => ({ text: words.join(' ') }))
+  const press = (thread: string, service: string | null = null) => ({ thread, key: 'k', service, by: 'me' })
+
+  it('does what the terminal does', async () => {
+    assert.equal(port.acknowledge(press('i7')), 'acknowledge done')
+    assert.equal(await port.restart(press('i7', 'kb')), 'restart done')
+    const silence = { name: null, thread: 'i7', forMs: 1, because: 'b', by: 'me' }
+    assert.equal(port.mute(silence), 'mute done')
+    assert.deepEqual(asked.at(-1), [
+      'mute',
+      { name: 'i7', rule: null, severity: null, forMs: 1, because: 'b', by: 'me' },
+    ])
+    assert.deepEqual(port.status(), ['! disk full', '0 of 0 services are well; telegram ok'])
+  })
+
+  it('decides the approval that its message asks for, and no other', async () => {
+    assert.equal(await port.approve(press('approval-12')), '12 approved me')
+    assert.equal(await port.deny(press('approval-12')), '12 denied me')
+    await assert.rejects(async () => port.approve(press('i7')), PaiosError)
+    await assert.rejects(async () => port.restart(press('i7')), PaiosError)
+  })
+})
