@@ -45,6 +45,12 @@ export function restoreAlerting(left: AlertingLeft, zone: string): Alerting {
   }
 }
 
+/**
+ * Facts that an evaluation follows: nothing is told of before it, since what fires, and what needs what, may be
+ * other things by now.
+ */
+const UNSETTLED = new Set<IncidentEvent['kind']>(['started', 'services-changed', 'network-changed', 'woke'])
+
 /** Takes one fact. The state is consumed: `state` itself is changed. */
 export function stepIncidents(state: Alerting, event: IncidentEvent): IncidentEffect[] {
   const scope: AlertScope = {
@@ -58,7 +64,7 @@ export function stepIncidents(state: Alerting, event: IncidentEvent): IncidentEf
   const { standing } = state
   const before = new Map(state.incidents)
   apply(scope, event)
-  settle(scope, before, event.kind === 'evaluated')
+  if (!UNSETTLED.has(event.kind)) settle(scope, before, event.kind === 'evaluated')
   for (const id of scope.touched) {
     const incident = state.incidents.get(id)
     if (incident) scope.effects.push({ kind: 'save-incident', incident })

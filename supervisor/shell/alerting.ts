@@ -131,11 +131,13 @@ export function openAlerting({ outbox, clock, mesh }: AlertingOptions): Alerting
   return {
     apply(fresh) {
       if (fresh) policy = fresh
-      refreshFacts()
       if (!isStarted) tell({ kind: 'started' })
       isStarted = true
     },
-    tell,
+    tell(fact) {
+      refreshFacts()
+      tell(fact)
+    },
     evaluated(findings) {
       refreshFacts()
       tell({ kind: 'evaluated', findings })

@@ -68,7 +68,8 @@ describe('an offline time', () => {
     }
     stage.fire()
     stage.pass(3 * MINUTE)
-    const back = stage.tell({ kind: 'network-changed', isOnline: true })
+    stage.tell({ kind: 'network-changed', isOnline: true })
+    const back = stage.fire()
     assert.equal(new Set(stage.notices.map(({ thread }) => thread)).size, 1)
     const last = back.at(-1)
     assert.match(last?.title ?? '', /^Offline 12:00 to 12:15, happened meanwhile: 4 incidents, all over$/)

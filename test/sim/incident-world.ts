@@ -40,6 +40,9 @@ const FAULTS = [
   'McpNoTools',
 ]
 
+/** Facts that a look follows, which judges. */
+const UNJUDGED = new Set<IncidentFact['kind']>(['started', 'services-changed', 'woke', 'network-changed'])
+
 /** What the disk has. */
 type Disk = {
   readonly incidents: Map<string, Incident>
@@ -102,8 +105,8 @@ export class IncidentWorld {
   start(): void {
     this.state = this.#restore()
     this.checkers.restored()
-    this.tell({ kind: 'services-changed', services: [...this.services.values()], zone: ZONE })
     this.tell({ kind: 'started' })
+    this.tell({ kind: 'services-changed', services: [...this.services.values()], zone: ZONE })
   }
 
   /** One fact; a crash may come before what it made was saved, or after. */
@@ -117,7 +120,7 @@ export class IncidentWorld {
       return
     }
     this.#save(effects)
-    this.checkers.stepped()
+    if (!UNJUDGED.has(fact.kind)) this.checkers.stepped()
   }
 
   #save(effects: readonly IncidentEffect[]): void {
@@ -176,11 +179,13 @@ export class IncidentWorld {
   sleep(ms: number): void {
     this.wall += ms
     this.tell({ kind: 'woke' })
+    this.evaluate()
   }
 
   network(isOnline: boolean): void {
     this.isOnline = isOnline
     this.tell({ kind: 'network-changed', isOnline })
+    this.evaluate()
   }
 
   /** Something goes wrong with a service, and with what needs it. */
