@@ -1,7 +1,8 @@
 /** `paios export`. */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { dirname, join, resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { PaiosError } from '../errors.ts'
+import { RUNBOOKS } from '../version.ts'
 import type { Command, Invocation } from './command.ts'
 import { checkDocument, documentPath, validMesh } from './document.ts'
 
@@ -53,7 +54,7 @@ async function run(invocation: Invocation): Promise<number> {
   return 0
 }
 
-async function filesOf(kind: Kind, { home, entry }: Invocation): Promise<ReadonlyMap<string, string>> {
+async function filesOf(kind: Kind, { home }: Invocation): Promise<ReadonlyMap<string, string>> {
   if (kind === 'grafana') return (await import('../export/grafana.ts')).dashboardFiles()
   const path = documentPath(home)
   const mesh = await validMesh(path, await checkDocument(path))
@@ -63,7 +64,7 @@ async function filesOf(kind: Kind, { home, entry }: Invocation): Promise<Readonl
     return new Map([['alertmanager.yml', alertmanagerFile(needs)]])
   }
   const { prometheusFile, rulesFile, rulesTestFile } = await import('../export/prometheus.ts')
-  const runbook = (rule: string) => join(dirname(dirname(entry)), 'runbooks', `${rule}.md`)
+  const runbook = (rule: string) => join(RUNBOOKS, `${rule}.md`)
   return new Map([
     ['paios.rules.yml', rulesFile(runbook)],
     ['paios.rules.test.yml', rulesTestFile('paios.rules.yml', runbook)],

@@ -8,6 +8,9 @@ import { createMetrics } from '../../supervisor/shell/metrics.ts'
 import { FAIL, Stage } from '../core/stage.ts'
 import { makeProbe, makeSpec } from '../sim/mesh.ts'
 
+const PLANNED = { code: 7, class: 'planned', reason: 'it asked for a restart' } as const
+const ended = (over: Parameters<typeof makeSpec>[1], code: number) =>
+  new Stage([makeSpec('a', over)]).up('a').exited('a', code)
 const ready = () => new Stage([makeSpec('a', { probes: [makeProbe('liveness')] })]).up('a')
 
 /** Heeds all that the core has recorded on a stage: what the log and the metrics say of it. */
@@ -61,6 +64,8 @@ describe('what a journal event means beside its record', () => {
     ['a crash', ready().exited('a', null, 'SIGSEGV'), 'signal', 139],
     ['a failure', ready().exited('a', 3), 'error', 3],
     ['an end by itself', ready().exited('a', 0), 'clean', 0],
+    ['an end that its type allows', ended({ restart: 'transient' }, 0), 'completed', 0],
+    ['an end that its signature plans', ended({ exits: [PLANNED] }, 7), 'planned', 7],
     ['an end that nobody saw', ready().exited('a', null), 'error', -1],
   ] as const) {
     it(`counts ${what} as ${cause}`, async (t) => {
