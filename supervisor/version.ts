@@ -11,11 +11,12 @@ function findRoot(folder: string): string {
   return findRoot(parent)
 }
 
-const root = findRoot(dirname(fileURLToPath(import.meta.url)))
+/** The folder of this installation. */
+export const ROOT = findRoot(dirname(fileURLToPath(import.meta.url)))
 
 /** The folder of the runbooks that ship with the presets. */
-export const RUNBOOKS = join(root, 'runbooks')
+export const RUNBOOKS = join(ROOT, 'runbooks')
 
 /** The version of this installation. */
-export const VERSION = (JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string })
+export const VERSION = (JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string })
   .version

@@ -180,7 +180,7 @@ export async function startTelegram(token = TOKEN): Promise<FakeTelegram> {
     const [, given, method = ''] = /^\/bot([^/]+)\/(\w+)$/.exec(decodeURIComponent(request.url ?? '')) ?? []
     let text = ''
     for await (const part of request) text += part
-    const params = (text === '' ? {} : JSON.parse(text)) as Body
+    const params = bodyOf(text)
     calls.push({ method, params, at: performance.timeOrigin + performance.now() })
     if (given !== token) return send(response, refusal(401, 'Unauthorized'))
     const fault = faultFor(method)
@@ -240,12 +240,19 @@ export async function startTelegram(token = TOKEN): Promise<FakeTelegram> {
     async close() {
       fake.release()
       woken()
+      const closed = new Promise((resolve) => server.close(resolve))
       server.closeAllConnections()
-      await new Promise((resolve) => server.close(resolve))
+      await closed
       await store.stop()
     },
   }
   return fake
+}
+
+/** Telegram takes JSON and forms alike. */
+function bodyOf(text: string): Body {
+  if (text === '') return {}
+  return text.startsWith('{') ? (JSON.parse(text) as Body) : Object.fromEntries(new URLSearchParams(text))
 }
 
 function refusal(code: number, description: string): Body {

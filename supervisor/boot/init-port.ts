@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { PaiosError } from '../errors.ts'
 import type { Init } from '../shell/under-init.ts'
 import type { Place } from './place.ts'
+import type { SentinelPort } from './sentinel.ts'
 
 /** What they say of our unit or job. `pid` of the supervisor, null while none runs. */
 export type InitState = {
@@ -43,6 +44,8 @@ export type InitPort = {
   /** Undoes `enable`; called before the file is removed, and `forget` after it. */
   disable(): Promise<void>
   forget(): Promise<void>
+  /** What looks after it from outside. */
+  readonly sentinel: SentinelPort
   /** What a person types to look at it. */
   readonly look: string
   /** What must be known of it and is not tried; null if nothing. */

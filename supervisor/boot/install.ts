@@ -20,6 +20,7 @@ import type { InitPort, InitState } from './init-port.ts'
 import { type LinkPlan, makeLink, planLink, removeLink } from './link.ts'
 import type { Place } from './place.ts'
 import { type Answering, awaitInit, endKept, findRunning, isTakenDown, type Running } from './running.ts'
+import { sentinelScript } from './sentinel.ts'
 import { commandWrapper, supervisorWrapper } from './wrapper.ts'
 
 /** What a hand-over means; pipes are held by a process and cannot be handed on (`stdio: pipes` of a spec). */
@@ -115,6 +116,7 @@ function stepsOf(setting: Setting, plan: Omit<InstallPlan, 'steps'>, state: Init
     const from = plan.running === null ? '' : ` from pid ${plan.running.pid}`
     steps.push(`${HAND_OVER}${from} to a supervisor under ${init.init}: ${UNTOUCHED}`)
   }
+  if (!isWatched(setting)) steps.push(`have ${init.init} look every minute whether it lives`)
   if (plan.link?.state === 'new') steps.push(`link ${plan.link.path} to ${place.command}`)
   return steps
 }
@@ -148,11 +150,28 @@ export async function install(setting: Setting, plan: InstallPlan, source: Sourc
     if (plan.link !== null) files.push(makeLink(place, plan.link) ?? nothing)
     const isNeeded = plan.steps.some((step) => step.startsWith(HAND_OVER))
     const pid = isNeeded ? await handOver(setting, plan.running, back) : (plan.running?.pid ?? null)
+    await watchOver(setting, files)
     pruneVersions(place)
     return pid
   } catch (error) {
     throw await putBack(setting, back, error)
   }
+}
+
+/** The sentinel's script and what runs it, with their modes. */
+const sentinelFiles = ({ place, init }: Setting): [path: string, text: string, mode: number][] => [
+  [place.sentinel, sentinelScript(), 0o755],
+  ...init.sentinel.files.map(([path, text]): [string, string, number] => [path, text, 0o644]),
+]
+
+const isWatched = (setting: Setting) => sentinelFiles(setting).every((file) => isAsWritten(...file))
+
+async function watchOver(setting: Setting, back: (() => unknown)[]): Promise<void> {
+  const isNew = !isWatched(setting)
+  for (const file of sentinelFiles(setting)) back.push(writeIfOther(...file) ?? nothing)
+  if (isNew) back.push(() => setting.init.sentinel.disable())
+  await setting.init.sentinel.enable()
+  if (isNew) setting.tell(`${setting.init.init} looks every minute whether the supervisor lives`)
 }
 
 const nothing = () => undefined
@@ -223,10 +242,15 @@ export async function putBack(
 }
 
 /** The files that `uninstall` would remove. */
-export function installedFiles({ place, init }: Setting): string[] {
+export function installedFiles(setting: Setting): string[] {
+  const { place, init } = setting
   const link = planLink(place)
   const ours = link.state === 'there' && link.path !== null ? [link.path] : []
-  return [...[init.file, place.supervisor, place.command].filter((path) => textOf(path) !== null), ...ours]
+  const watching = sentinelFiles(setting).map(([path]) => path)
+  return [
+    ...[init.file, ...watching, place.supervisor, place.command].filter((path) => textOf(path) !== null),
+    ...ours,
+  ]
 }
 
 /** What uninstalling did. */
@@ -242,6 +266,7 @@ export async function uninstall(setting: Setting): Promise<Uninstalled> {
   const version = linkedVersion(place.current)
   const removed: string[] = []
   if (textOf(init.file) !== null) {
+    if (textOf(place.sentinel) !== null) await init.sentinel.disable()
     await init.stop()
     await init.disable()
     rmSync(init.file, { force: true })
@@ -251,7 +276,8 @@ export async function uninstall(setting: Setting): Promise<Uninstalled> {
   }
   const link = removeLink(place)
   if (link !== null) removed.push(link)
-  for (const path of [place.supervisor, place.command]) {
+  const watching = sentinelFiles(setting).map(([path]) => path)
+  for (const path of [...watching, place.supervisor, place.command]) {
     if (textOf(path) === null) continue
     rmSync(path)
     removed.push(path)

@@ -20,6 +20,7 @@ import { PaiosError } from '../errors.ts'
 import type { InitPort, InitState } from './init-port.ts'
 import type { Place } from './place.ts'
 import { launchdCaveat } from './selftest-record.ts'
+import { sentinelAgent } from './sentinel.ts'
 
 /** Longer than ExitTimeOut of the job (45 s), after which launchd kills it. */
 const GONE_LIMIT_MS = 55_000
@@ -33,6 +34,7 @@ const KICK_AFTER_MS = 3_000
 export function openLaunchd(place: Place, launchctl: Launchctl = openLaunchctl()): InitPort {
   const { label, plistPath } = place
   const job = jobSteps(launchctl, label)
+  const sentinel = jobSteps(launchctl, place.sentinelLabel)
   const restart = async () => {
     if (process.env['XPC_SERVICE_NAME'] === label) {
       throw new PaiosError('refused', `${label} cannot replace itself: type this in a terminal`)
@@ -75,6 +77,14 @@ export function openLaunchd(place: Place, launchctl: Launchctl = openLaunchctl()
     stop: job.remove,
     // The label stays enabled: a disabled one would be in the way of the next install.
     disable: job.remove,
+    sentinel: {
+      files: [sentinelAgent(place)],
+      enable: async () => {
+        await sentinel.remove()
+        await sentinel.load(place.sentinelPlistPath)
+      },
+      disable: sentinel.remove,
+    },
     forget: async () => undefined,
   }
 }

@@ -27,6 +27,12 @@ export type Place = {
   /** Label of the launchd job, `dev.paios.supervisor` for ~/.paios. */
   readonly label: string
   readonly plistPath: string
+  /** The sentinel's script, and what runs it: the units without their ending, the agent. */
+  readonly sentinel: string
+  readonly sentinelUnit: string
+  readonly sentinelUnitPath: string
+  readonly sentinelLabel: string
+  readonly sentinelPlistPath: string
 }
 
 type Surroundings = { readonly userHome: string; readonly configHome: string | null }
@@ -39,6 +45,9 @@ export function placeOf(home: string, around: Surroundings = surroundings()): Pl
   const isUsual = root === join(userHome, '.paios')
   const unit = isUsual ? 'paios.service' : `paios-${tag}.service`
   const label = isUsual ? 'dev.paios.supervisor' : `dev.paios.supervisor.${tag}`
+  const units = join(configHome ?? join(userHome, '.config'), 'systemd', 'user')
+  const sentinelUnit = unit.replace(/^paios(.*)\.service$/, 'paios-sentinel$1')
+  const sentinelLabel = label.replace('.supervisor', '.sentinel')
   const versions = join(root, 'versions')
   return {
     home: root,
@@ -49,9 +58,14 @@ export function placeOf(home: string, around: Surroundings = surroundings()): Pl
     command: join(root, 'bin', 'paios'),
     bootLog: join(root, 'logs', 'supervisor', 'boot.log'),
     unit,
-    unitPath: join(configHome ?? join(userHome, '.config'), 'systemd', 'user', unit),
+    unitPath: join(units, unit),
     label,
     plistPath: join(userHome, 'Library', 'LaunchAgents', `${label}.plist`),
+    sentinel: join(root, 'bin', 'paios-sentinel'),
+    sentinelUnit,
+    sentinelUnitPath: join(units, sentinelUnit),
+    sentinelLabel,
+    sentinelPlistPath: join(userHome, 'Library', 'LaunchAgents', `${sentinelLabel}.plist`),
   }
 }
 

@@ -5,6 +5,7 @@ import { PaiosError } from '../errors.ts'
 import { systemdUnit, unitEnvironment } from '../export/systemd.ts'
 import type { InitPort, InitState } from './init-port.ts'
 import type { Place } from './place.ts'
+import { sentinelUnits } from './sentinel.ts'
 
 /**
  * A start waits for READY=1, at most TimeoutStartSec (60 s) of the unit; a stop for TimeoutStopSec (45 s).
@@ -48,6 +49,14 @@ export function openSystemd(place: Place): InitPort {
     },
     stop: () => must('stop', unit),
     disable: () => must('disable', unit),
+    sentinel: {
+      files: sentinelUnits(place),
+      async enable() {
+        await must('daemon-reload')
+        await must('enable', '--now', `${place.sentinelUnit}.timer`)
+      },
+      disable: () => must('disable', '--now', `${place.sentinelUnit}.timer`),
+    },
     async forget() {
       await must('daemon-reload')
       await reset()

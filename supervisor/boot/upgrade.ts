@@ -28,6 +28,7 @@ import {
 } from './install.ts'
 import type { Place } from './place.ts'
 import { endKept, findRunning, type Running } from './running.ts'
+import { renewSentinel } from './sentinel.ts'
 
 /** Where the next version comes from: a copy that is there, or an installation to be copied. */
 export type Target =
@@ -95,7 +96,7 @@ export async function upgrade(setting: Setting, plan: UpgradePlan): Promise<Runn
   const back: WayBack = { files: [], stop: null, revive: null }
   try {
     if (target.kind === 'source') await makeCopy(place, target.source)
-    back.files.push(...putInForce(place, to))
+    back.files.push(...putInForce(place, to), renewSentinel(place, to))
     if (plan.from !== to) tell(`${to} is in force`)
     const next = running === null || running.copy === to ? running : await replace(setting, running, to, back)
     pruneVersions(place)

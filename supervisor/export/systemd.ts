@@ -73,6 +73,8 @@ export function unitEnvironment(text: string): Pick<UnitSettings, 'path' | 'lang
   return path === undefined || lang === undefined ? null : { path, lang }
 }
 
-const percent = (text: string) => text.replaceAll('%', '%%')
-const word = (text: string) => `"${percent(text).replaceAll(/["\\]/g, '\\$&')}"`
+/** Text in a unit, in which % begins a specifier. */
+export const percent = (text: string) => text.replaceAll('%', '%%')
+/** One word of a line of a unit. */
+export const word = (text: string) => `"${percent(text).replaceAll(/["\\]/g, '\\$&')}"`
 const plain = (text: string) => text.replaceAll(/\\(.)/g, '$1').replaceAll('%%', '%')

@@ -9,15 +9,18 @@ import type { MeshDocument } from '../../schemas/mesh.ts'
 import type { Status } from '../../schemas/status.ts'
 import type { Notice, Severity } from '../core/alert.ts'
 import type { Effect } from '../core/effect.ts'
+import { PaiosError } from '../errors.ts'
 import type { AlertRows } from './alert-tables.ts'
+import { lastLook, openAlive, writeSentinelChat } from './alive.ts'
 import type { ChannelFigures, OutboxNumbers } from './channel.ts'
-import { channelsOf } from './channels.ts'
+import { apiOf, channelsOf, type TelegramWanted } from './channels.ts'
 import { type Listening, openListening } from './chat.ts'
 import type { AlertBody } from './command-channel.ts'
+import type { Home } from './home.ts'
 import type { Journal } from './journal.ts'
 import { type Outbox, openOutbox, type Tested } from './outbox.ts'
 import type { ProbePrograms } from './probe-programs.ts'
-import type { Secrets } from './secrets.ts'
+import { expandHome, type Secrets } from './secrets.ts'
 
 /** Requests end after this at the latest. */
 const TIMEOUT_MS = 30_000
@@ -25,7 +28,11 @@ const TIMEOUT_MS = 30_000
 const OVERDUE_MS = 600_000
 
 /** When a dead man's switch was last asked with success (null: not yet), and when it is overdue. Unix milliseconds. */
-export type Ping = { readonly target: 'outside'; readonly at: number | null; readonly dueAt: number }
+export type Ping = {
+  readonly target: 'outside' | 'sentinel'
+  readonly at: number | null
+  readonly dueAt: number
+}
 /** A test ends after this at the latest. */
 const TEST_MS = 30_000
 
@@ -36,8 +43,7 @@ export type AlertsOptions = {
   readonly clock: { awake(): number; wall(): number }
   readonly nextEventId: () => number
   readonly numbers: OutboxNumbers
-  /** Where the key of the chat's buttons is kept. */
-  readonly buttonKeyPath: string
+  readonly home: Pick<Home, 'alive' | 'buttons' | 'sentinel' | 'sentinelChat'>
   /** A journal event about the supervisor. */
   readonly note: (event: string, text: string) => void
   /** Milliseconds before the second try of a command; doubled before the third. */
@@ -59,8 +65,10 @@ export type Alerts = {
   apply(wanted: Wanted): void
   /** What is to be told of services, as rows for the commit of the step that says so. */
   outgoing(told: readonly { readonly effect: AlertEffect; readonly body: AlertBody }[]): AlertRows
-  /** A tick is complete, the rules were looked at, and nothing is wrong with the supervisor itself. */
-  ticked(): void
+  /** A tick is complete. `isWell`: the rules were looked at, and the journal can be written. */
+  ticked(isWell: boolean): void
+  /** The mesh is down on purpose. */
+  ended(): void
   /** Of each dead man's switch that the document wants. */
   pings(): readonly Ping[]
   /** Sends a message through each channel now, and resolves to what came back. */
@@ -81,6 +89,7 @@ export function openAlerts(options: AlertsOptions): Alerts {
   let wantedSince = 0
   let isPinging = false
   const stop = new AbortController()
+  const alive = openAlive(options.home.alive)
   const troubles = openTroubles(options)
   const sentWalls = new Map<ChannelFigures['channel'], number>()
   const outbox = openOutbox({
@@ -97,8 +106,21 @@ export function openAlerts(options: AlertsOptions): Alerts {
     random: Math.random,
   })
 
+  /** The sentinel can read a token from a file alone. */
+  function tellSentinel(telegram: TelegramWanted | undefined): void {
+    const file = /^\$\{file:(.+)\}$/.exec(telegram?.token ?? '')?.[1]
+    const chat =
+      telegram && file ? { chat: telegram.chat, api: apiOf(telegram), tokenFile: expandHome(file) } : null
+    try {
+      writeSentinelChat(options.home.sentinelChat, chat)
+    } catch (error) {
+      if (!(error instanceof PaiosError)) throw error
+      options.note('warning', `the sentinel cannot write to the chat: ${error.message}`)
+    }
+  }
   const listening = openListening({
     ...options,
+    buttonKeyPath: options.home.buttons,
     outbox,
     wall: options.clock.wall,
     trouble: (text) => troubles.set('alert', 'chat', text),
@@ -120,8 +142,11 @@ export function openAlerts(options: AlertsOptions): Alerts {
       if (key === inForce) return
       inForce = key
       troubles.clear('alert')
-      outbox.use(channelsOf(fresh.alerts, { ...options, keep: outbox.keep }))
+      outbox.use(
+        channelsOf(fresh.alerts, { ...options, keep: outbox.keep, buttonKeyPath: options.home.buttons }),
+      )
       listening.apply(fresh.alerts?.telegram ?? null)
+      tellSentinel(fresh.alerts?.telegram)
     },
     outgoing: (told) =>
       outbox.outgoing(
@@ -132,9 +157,11 @@ export function openAlerts(options: AlertsOptions): Alerts {
           body: JSON.stringify(body),
         })),
       ),
-    ticked() {
+    ended: () => alive.end(),
+    ticked(isWell) {
+      alive.beat()
       const { deadman } = wanted
-      if (!deadman || isPinging || performance.now() - askedAt < deadman.every) return
+      if (!isWell || !deadman || isPinging || performance.now() - askedAt < deadman.every) return
       askedAt = performance.now()
       isPinging = true
       void failureOf(() => ping(deadman.url, options.secrets, stop.signal)).then((failed) => {
@@ -145,9 +172,13 @@ export function openAlerts(options: AlertsOptions): Alerts {
       })
     },
     pings() {
-      if (!wanted.deadman) return []
+      const looked = lastLook(options.home.sentinel)
+      const sentinel: Ping[] =
+        looked === null ? [] : [{ target: 'sentinel', at: looked, dueAt: looked + OVERDUE_MS }]
+      if (!wanted.deadman) return sentinel
       const patience = Math.max(OVERDUE_MS, 3 * wanted.deadman.every)
-      return [{ target: 'outside', at: lastPing, dueAt: Math.max(lastPing ?? 0, wantedSince) + patience }]
+      const dueAt = Math.max(lastPing ?? 0, wantedSince) + patience
+      return [{ target: 'outside', at: lastPing, dueAt }, ...sentinel]
     },
     test: () => outbox.test(testNotice(options.clock.wall()), TEST_MS),
     summary() {

@@ -31,6 +31,11 @@ export type Home = {
   readonly rules: string
   /** What was learnt of services, one file each. */
   readonly known: string
+  /** The sign of life for the sentinel; gone while the mesh is down on purpose. */
+  readonly alive: string
+  /** What the sentinel needs to write to the chat, and where it says that it looked. */
+  readonly sentinelChat: string
+  readonly sentinel: string
   /** The key of the buttons in the chat. */
   readonly buttons: string
   /** The files that services touch to tell that they work. */
@@ -57,6 +62,9 @@ export function homeAt(root = process.env['PAIOS_HOME'] ?? join(homedir(), '.pai
     snapshots: join(root, 'snapshots'),
     rules: join(root, 'state', 'rules.json'),
     known: join(root, 'state', 'known'),
+    alive: join(root, 'run', 'alive'),
+    sentinelChat: join(root, 'run', 'sentinel.conf'),
+    sentinel: join(root, 'run', 'sentinel'),
     buttons: join(root, 'secrets', 'telegram-buttons'),
     beats: join(root, 'run', 'beats'),
   }

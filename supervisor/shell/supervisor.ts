@@ -16,6 +16,7 @@ import { openAcceptance } from './acceptance.ts'
 import { besideService } from './alert-views.ts'
 import { openAlerting } from './alerting.ts'
 import { type AlertEffect, alertBody, openAlerts } from './alerts.ts'
+import { areRulesFresh } from './alive.ts'
 import type { Accepted } from './api.ts'
 import { createClock, GAP_MS, TICK_MS } from './clock.ts'
 import { SCAN_MS } from './descendants.ts'
@@ -99,9 +100,8 @@ export function createSupervisor(options: SupervisorOptions) {
   const programs = openProbePrograms(table, home.logs)
   const note = (event: string, text: string) => post({ kind: 'noted', event, text })
   const alerts = openAlerts({
-    ...{ programs, secrets, journal, clock, note },
+    ...{ home, programs, secrets, journal, clock, note },
     nextEventId: () => mesh.nextEventId++,
-    buttonKeyPath: home.buttons,
     numbers: {
       enqueued: (...told) => measure((to) => to.outbox.enqueued(...told)),
       sent: (...told) => measure((to) => to.outbox.sent(...told)),
@@ -166,6 +166,7 @@ export function createSupervisor(options: SupervisorOptions) {
     ended: () => {
       if (hasEnded) return
       hasEnded = true
+      alerts.ended()
       options.ended()
     },
   })
@@ -209,7 +210,7 @@ export function createSupervisor(options: SupervisorOptions) {
     journal.recheck()
     tellJournal()
     observed.tick(lastTickWall)
-    if (journal.problem() === null) alerts.ticked()
+    alerts.ticked(journal.problem() === null && areRulesFresh(metrics))
   }, TICK_MS)
   const scanner = setInterval(() => {
     processes.scan()

@@ -218,6 +218,31 @@ describe('paios install under a real systemd of a user', { skip, timeout: 600_00
     assert.deepEqual(await pids(), first)
   })
 
+  it('has the sentinel look every minute, which starts a supervisor again that is stopped', async () => {
+    assert.equal(await systemd.show('paios-sentinel.timer', 'ActiveState'), 'active')
+    assert.equal(await systemd.show('paios-sentinel.timer', 'UnitFileState'), 'enabled')
+    assert.equal((await systemd.systemctl('start', 'paios-sentinel.service')).code, 0)
+    await until('its stamp', () => existsSync(join(home, 'run/sentinel')))
+    // Its own script at a faster pace, so that nobody waits for minutes.
+    const script = join(home, 'bin/paios-sentinel')
+    const look = () => systemd.run('/bin/sh', [script, home, 'systemd', unit], { PAIOS_SENTINEL_EVERY: '4' })
+    const { pid } = await status()
+    await systemd.run('kill', ['-STOP', String(pid)])
+    await until('the next one', async () => {
+      await look()
+      await wait(3_000)
+      const main = Number(await systemd.show(unit, 'MainPID'))
+      return main !== 0 && main !== pid
+    })
+    const log = readFileSync(join(home, 'logs/supervisor/sentinel.log'), 'utf8')
+    assert.match(
+      log,
+      /no sign of life for 8 s: starting the supervisor again through systemd \(paios.service\)/,
+    )
+    await until('it answers', async () => (await status().catch(() => null))?.services.length)
+    assert.deepEqual(await pids(), first)
+  })
+
   it('has a supervisor that has stopped beating ended by the watchdog of systemd', async () => {
     const { pid } = await status()
     mkdirSync(`${unitPath}.d`, { recursive: true })
@@ -249,7 +274,8 @@ describe('paios install under a real systemd of a user', { skip, timeout: 600_00
     assert.match(stdout, /the mesh goes on/)
     assert.deepEqual(await pids(), first)
     assert.equal((await status()).keeper, 'running')
-    for (const path of [unitPath, join(bin, 'paios'), join(home, 'bin/paios-supervisor')]) {
+    const timer = join(user, '.config/systemd/user/paios-sentinel.timer')
+    for (const path of [unitPath, timer, join(bin, 'paios'), join(home, 'bin/paios-supervisor')]) {
       assert.equal(lstatSync(path, { throwIfNoEntry: false }), undefined, path)
     }
     assert.equal(await systemd.show(unit, 'LoadState'), 'not-found')

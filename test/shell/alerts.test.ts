@@ -9,6 +9,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { NO_ALERT_ROWS } from '../../supervisor/shell/alert-tables.ts'
 import { openAlerts } from '../../supervisor/shell/alerts.ts'
 import type { Alert } from '../../supervisor/shell/command-channel.ts'
+import { ensureHome, homeAt } from '../../supervisor/shell/home.ts'
 import { openJournal } from '../../supervisor/shell/journal.ts'
 import { openProbePrograms } from '../../supervisor/shell/probe-programs.ts'
 import { openProcessTable } from '../../supervisor/shell/process-table.ts'
@@ -27,6 +28,7 @@ const ALERT = {
 
 function open(t: TestContext) {
   const folder = mkdtempSync(join(tmpdir(), 'pal-'))
+  ensureHome(homeAt(folder))
   const notes: string[] = []
   const journal = openJournal(join(folder, 'journal.db'), join(folder, 'spool'), (text) => text)
   let nextEventId = 1
@@ -38,7 +40,7 @@ function open(t: TestContext) {
     secrets: openSecrets(join(folder, 'env')),
     note: (event, text) => notes.push(`${event}: ${text}`),
     nextEventId: () => nextEventId++,
-    buttonKeyPath: join(folder, 'buttons'),
+    home: homeAt(folder),
   })
   /** What a step of the core does that finds a service down. */
   const tell = (body: typeof ALERT) => {
@@ -92,7 +94,7 @@ describe('telling', { timeout: 60_000 }, () => {
   it('says nothing where nobody is to be told', async (t) => {
     const { alerts, tell, notes } = open(t)
     assert.equal(tell(ALERT), false)
-    alerts.ticked()
+    alerts.ticked(true)
     assert.deepEqual([alerts.problems(), notes], [[], []])
   })
 
@@ -147,10 +149,23 @@ describe("the dead man's switch", { timeout: 60_000 }, () => {
     const { alerts, until } = open(t)
     const { asked, url } = await serve(t, () => 200)
     alerts.apply({ alerts: undefined, deadman: { url, every: 60_000 } })
-    for (let i = 0; i < 10; i++) alerts.ticked()
+    for (let i = 0; i < 10; i++) alerts.ticked(true)
     await until(() => asked.length > 0)
-    alerts.ticked()
+    alerts.ticked(true)
     assert.deepEqual(asked, ['GET /a-secret-key'])
+  })
+
+  it('is not asked while something is wrong with the supervisor itself, which still gives its sign of life', async (t) => {
+    const { alerts, folder, until } = open(t)
+    const { asked, url } = await serve(t, () => 200)
+    alerts.apply({ alerts: undefined, deadman: { url, every: 1 } })
+    for (let i = 0; i < 10; i++) alerts.ticked(false)
+    assert.ok(existsSync(join(folder, 'run/alive')))
+    alerts.ticked(true)
+    await until(() => asked.length === 1)
+    alerts.ended()
+    alerts.ticked(true)
+    assert.ok(!existsSync(join(folder, 'run/alive')))
   })
 
   it('reads its address from a file each time, and a refusal is a problem without the address', async (t) => {
@@ -159,12 +174,12 @@ describe("the dead man's switch", { timeout: 60_000 }, () => {
     const { asked, url } = await serve(t, () => status)
     writeFileSync(join(folder, 'url'), url)
     alerts.apply({ alerts: undefined, deadman: { url: `\${file:${folder}/url}`, every: 1 } })
-    alerts.ticked()
+    alerts.ticked(true)
     await until(() => alerts.problems().length === 1)
     assert.deepEqual(alerts.problems(), ["the dead man's switch cannot be reached: answer 404"])
     status = 200
     await until(() => {
-      alerts.ticked()
+      alerts.ticked(true)
       return alerts.problems().length === 0
     })
     assert.ok(asked.length >= 2)
@@ -174,7 +189,7 @@ describe("the dead man's switch", { timeout: 60_000 }, () => {
   it('that nobody answers is a problem', async (t) => {
     const { alerts, until } = open(t)
     alerts.apply({ alerts: undefined, deadman: { url: 'http://127.0.0.1:1/key', every: 60_000 } })
-    alerts.ticked()
+    alerts.ticked(true)
     await until(() => alerts.problems().length === 1)
     assert.deepEqual(alerts.problems(), ["the dead man's switch cannot be reached: ECONNREFUSED"])
   })

@@ -6,6 +6,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import type { Notice } from '../../supervisor/core/alert.ts'
 import { PaiosError } from '../../supervisor/errors.ts'
 import { openAlerts } from '../../supervisor/shell/alerts.ts'
+import { ensureHome, homeAt } from '../../supervisor/shell/home.ts'
 import { openJournal } from '../../supervisor/shell/journal.ts'
 import { openProbePrograms } from '../../supervisor/shell/probe-programs.ts'
 import { openProcessTable } from '../../supervisor/shell/process-table.ts'
@@ -30,6 +31,7 @@ async function until(what: string, holds: () => boolean): Promise<void> {
 async function place(t: TestContext, more: { allow?: number[]; chat?: number } = {}) {
   const telegram = await startTelegram()
   const folder = mkdtempSync('/tmp/pc-')
+  ensureHome(homeAt(folder))
   const done: string[] = []
   const notes: string[] = []
   const open: (() => void)[] = []
@@ -50,7 +52,7 @@ async function place(t: TestContext, more: { allow?: number[]; chat?: number } =
           numbers: SILENT_NUMBERS,
           retryMs: 1,
           pace: 0.01,
-          buttonKeyPath: join(folder, 'buttons'),
+          home: homeAt(folder),
         },
         clock: { awake: () => performance.now(), wall: () => Date.now() },
         programs: openProbePrograms(openProcessTable(), folder),
@@ -118,7 +120,7 @@ describe('buttons', { timeout: 120_000 }, () => {
       `deny i1 i1-opened kb telegram user${OWNER}`,
     ])
     assert.deepEqual(telegram.answers(), ['acknowledge: done', 'kb is muted', 'deny: done'])
-    assert.equal(statSync(join(folder, 'buttons')).mode & 0o777, 0o600)
+    assert.equal(statSync(homeAt(folder).buttons).mode & 0o777, 0o600)
   })
 
   it('answer at once and say the rest in the chat where it takes its time or is long', async (t) => {

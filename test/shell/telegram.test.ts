@@ -7,6 +7,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { inspect } from 'node:util'
 import type { Notice } from '../../supervisor/core/alert.ts'
 import { openAlerts } from '../../supervisor/shell/alerts.ts'
+import { ensureHome, homeAt } from '../../supervisor/shell/home.ts'
 import { openJournal } from '../../supervisor/shell/journal.ts'
 import type { AlertWrites } from '../../supervisor/shell/outbox.ts'
 import { openProbePrograms } from '../../supervisor/shell/probe-programs.ts'
@@ -36,12 +37,19 @@ async function until(what: string, holds: () => boolean): Promise<void> {
 async function place(t: TestContext, more: object = {}) {
   const telegram = await startTelegram()
   const folder = mkdtempSync('/tmp/pt-')
+  ensureHome(homeAt(folder))
   const notes: string[] = []
   writeFileSync(join(folder, 'token'), `${TOKEN}\n`)
   const journal = openJournal(join(folder, 'journal.db'), join(folder, 'spool'), (text) => text)
   let { nextEventId } = journal.left()
   const alerts = openAlerts({
-    ...{ journal, numbers: SILENT_NUMBERS, retryMs: 1, pace: 0.01, buttonKeyPath: join(folder, 'buttons') },
+    ...{
+      journal,
+      numbers: SILENT_NUMBERS,
+      retryMs: 1,
+      pace: 0.01,
+      home: homeAt(folder),
+    },
     clock: { awake: () => performance.now(), wall: () => Date.now() },
     programs: openProbePrograms(openProcessTable(), folder),
     secrets: openSecrets(join(folder, 'env')),
