@@ -60,3 +60,10 @@ export type ChannelFigures = {
 export function backoffMs(failures: number, chance: number): number {
   return Math.min(60_000, 1_000 * 2 ** Math.max(0, failures - 1)) * (0.8 + 0.4 * chance)
 }
+
+/** Why `fetch` failed: its code, since the message may hold the address, and that a token. */
+export function connectionTrouble(error: Error): string {
+  const { cause } = error as { cause?: { code?: unknown; errors?: readonly { code?: unknown }[] } }
+  const code = cause?.code ?? cause?.errors?.[0]?.code
+  return typeof code === 'string' ? code : `the connection failed (${error.name})`
+}

@@ -1,7 +1,7 @@
 /** ntfy as a channel: a topic of ntfy.sh or of a server of one's own, published to as JSON. */
 import { basename } from 'node:path'
 import type { Notice, Severity } from '../core/alert.ts'
-import type { Channel, Outcome } from './channel.ts'
+import { type Channel, connectionTrouble, type Outcome } from './channel.ts'
 import { MissingSecret, type Secrets } from './secrets.ts'
 import { cut } from './telegram-text.ts'
 
@@ -41,9 +41,7 @@ export function ntfyDelivery({
       if (error instanceof MissingSecret) return { kind: 'fault', reason: 'auth', text: error.message }
       if (limit.aborted)
         return { kind: 'failed', reason: 'timeout', text: `no answer within ${TIMEOUT_MS / 1000} s` }
-      const { cause } = error as { cause?: { code?: unknown } }
-      // The message may hold the address, which is all that protects a topic.
-      return { kind: 'failed', reason: 'network', text: String(cause?.code ?? (error as Error).name) }
+      return { kind: 'failed', reason: 'network', text: connectionTrouble(error as Error) }
     }
   }
   return {

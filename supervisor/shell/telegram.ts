@@ -4,6 +4,7 @@
  * the address and so of every error that the libraries of others print.
  */
 import type { ApiMethods, ApiResponse } from '@grammyjs/types'
+import { connectionTrouble } from './channel.ts'
 import { MissingSecret } from './secrets.ts'
 
 /** A request ends after this at the latest, a long poll after its own time and this. */
@@ -75,18 +76,11 @@ export function openTelegram({ api, token }: TelegramOptions): Telegram {
           const text = `no answer within ${(TIMEOUT_MS + patienceMs) / 1000} s`
           return { ok: false, kind: 'timeout', text }
         }
-        return { ok: false, kind: 'network', text: reasonOf(error as Error) }
+        return { ok: false, kind: 'network', text: connectionTrouble(error as Error) }
       }
       return judge(answer.status, answer.text)
     },
   }
-}
-
-/** The code of a failed connection; its message may hold the address. */
-function reasonOf(error: Error): string {
-  const { cause } = error as { cause?: { code?: unknown; errors?: readonly { code?: unknown }[] } }
-  const code = cause?.code ?? cause?.errors?.[0]?.code
-  return typeof code === 'string' ? code : `the connection failed (${error.name})`
 }
 
 function judge<T>(status: number, text: string): Answer<T> {
