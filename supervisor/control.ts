@@ -40,7 +40,11 @@ export const declaredFact = (
 ): DeclaredFact => ({ kind: 'declared', specs, groups, retry, preflight })
 
 /** What the API offers, in terms of the supervisor. */
-export function createControl(serving: Serving, around: Around, metrics: Control['metrics']): Control {
+export function createControl(
+  serving: Serving,
+  around: Around,
+  metrics: Control['metrics'],
+): Omit<Control, 'repairs'> {
   const { home, journal, supervisor, finished } = serving
   const show = (): Status => ({
     version: VERSION,

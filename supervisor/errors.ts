@@ -29,6 +29,11 @@ export const errorCodes = {
     meaning: 'No open incident, mute, service or alert rule has that name.',
     remedy: 'Look the name up with `paios alerts --all`.',
   },
+  'unknown-runbook': {
+    exitCode: 2,
+    meaning: 'There is no runbook of that name, or it has no such step.',
+    remedy: 'Look the name up with `paios runbook list`, and its steps with `paios runbook show NAME`.',
+  },
   'document-invalid': {
     exitCode: 3,
     meaning: 'The mesh document has problems; nothing of it was applied.',

@@ -4,6 +4,7 @@ import { flushCompileCache } from 'node:module'
 import { join } from 'node:path'
 import type { Status } from '../schemas/status.ts'
 import { createControl, declaredFact, keeperState } from './control.ts'
+import type { Finding } from './core/alert.ts'
 import { type Declared, loadDeclared } from './declared.ts'
 import { checkByProgram, type DocumentWatch, openDocumentWatch } from './document-watch.ts'
 import { PaiosError } from './errors.ts'
@@ -15,8 +16,8 @@ import { alreadyRuns, takeLock } from './shell/lock.ts'
 import { createLogger, type Logger } from './shell/logger.ts'
 import { type Presence, watchPresence } from './shell/presence.ts'
 import { endProbePrograms } from './shell/probe-programs.ts'
-import { openProcessTable } from './shell/process-table.ts'
-import { expandHome, openSecrets } from './shell/secrets.ts'
+import { openProcessTable, type ProcessTable } from './shell/process-table.ts'
+import { expandHome, openSecrets, type Secrets } from './shell/secrets.ts'
 import { createSupervisor, type Supervisor } from './shell/supervisor.ts'
 import { announce, exitUnder, openNotifier, startedBy } from './shell/under-init.ts'
 import { VERSION } from './version.ts'
@@ -104,7 +105,20 @@ async function supervise({ foreground, stopOnTerm }: MainOptions): Promise<numbe
   let presence: Presence | null = null
   const lost = () => presence?.problems() ?? []
   const { socket, rules } = await serve({
-    ...{ home, journal, logger, supervisor, declared, wasUnclean, foreground, finished, lost, documents },
+    ...{
+      home,
+      journal,
+      logger,
+      supervisor,
+      secrets,
+      table,
+      declared,
+      wasUnclean,
+      foreground,
+      finished,
+      lost,
+      documents,
+    },
     redact: secrets.redact,
   })
   notifier.ready()
@@ -149,6 +163,8 @@ type Serving = {
   journal: Journal
   logger: Logger
   supervisor: Supervisor
+  secrets: Secrets
+  table: ProcessTable
   declared: Declared
   wasUnclean: boolean
   foreground: boolean
@@ -167,18 +183,22 @@ async function serve(serving: Serving): Promise<{ socket: ControlSocket; rules: 
   const { openMetricsEndpoint, serveControl } = await import('./shell/api.ts')
   let loaded: ReturnType<typeof watch> | null = null
   const metrics = async () => {
-    loaded ??= watch(serving, startedWall)
+    loaded ??= watch(serving, startedWall, repairing.found)
     const { contentType, text } = (await loaded).metrics
     return { contentType, text: await text() }
   }
   const endpoint = openMetricsEndpoint(metrics)
   const control = createControl(serving, { documents, endpoint, startedWall }, metrics)
-  const socket = await serveControl(home.socket, control)
+  const { openRepairing } = await import('./repairing.ts')
+  const repairing = openRepairing({ ...serving, control })
+  void serving.finished.then(repairing.close)
+  const socket = await serveControl(home.socket, { ...control, repairs: repairing.control })
   await logger.open(foreground)
   logger.info('supervisor started', { version: VERSION, pid: process.pid, unclean: wasUnclean })
   if (declared.problem) logger.warn(declared.problem)
-  loaded ??= watch(serving, startedWall)
-  const { rules } = await loaded
+  loaded ??= watch(serving, startedWall, repairing.found)
+  const { rules, metrics: measured } = await loaded
+  repairing.measure(measured)
   await endpoint.apply(declared.mesh.metrics)
   const problem = endpoint.problem()
   if (problem !== null) logger.warn(problem)
@@ -187,7 +207,7 @@ async function serve(serving: Serving): Promise<{ socket: ControlSocket; rules: 
 }
 
 /** Metrics, and the alert rules over them. */
-async function watch(serving: Serving, startedWall: number) {
+async function watch(serving: Serving, startedWall: number, found: (findings: readonly Finding[]) => void) {
   const { home, journal, supervisor, wasUnclean, documents } = serving
   const { createMetrics } = await import('./shell/metrics.ts')
   const { residentBytes } = await import('./shell/resident.ts')
@@ -226,7 +246,10 @@ async function watch(serving: Serving, startedWall: number) {
       host.look()
       if (alerting.network(host.figures().isOnline)) alerts.flush()
     },
-    found: alerting.evaluated,
+    found(findings) {
+      alerting.evaluated(findings)
+      found(findings)
+    },
   })
   return { metrics, rules }
 }

@@ -16,6 +16,12 @@ export const commands: Register = {
   stop: { summary: 'stop a service or a group until it is started again', load: () => import('./stop.ts') },
   restart: { summary: 'restart a service or a group', load: () => import('./restart.ts') },
   probe: { summary: "run a service's probes now", load: () => import('./probe.ts') },
+  runbook: { summary: 'what to do about a fault, and have it done', load: () => import('./runbook.ts') },
+  approve: {
+    summary: 'say yes to a step that waits for you, or list them',
+    load: () => import('./approve.ts'),
+  },
+  deny: { summary: 'say no to one', load: () => import('./deny.ts') },
   mcp: { summary: 'show MCP servers, who uses them, and orphans', load: () => import('./mcp.ts') },
   logs: { summary: "show a service's own output", load: () => import('./logs.ts') },
   events: { summary: 'show what happened, and why', load: () => import('./events.ts') },

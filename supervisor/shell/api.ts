@@ -12,6 +12,7 @@ import { type AlertControl, addAlertRoutes } from './alert-api.ts'
 import { type ControlSocket, openControlSocket } from './control-socket.ts'
 import type { EventQuery } from './history.ts'
 import type { Tested } from './outbox.ts'
+import { addRepairRoutes, type RepairControl } from './repair-api.ts'
 
 /** How often a follower is looked after when nothing happens. */
 const FOLLOW_MS = 200
@@ -44,6 +45,7 @@ export type Control = {
   testAlerts(): Promise<readonly Tested[]>
   metrics(): Promise<{ contentType: string; text: string }>
   readonly alerts: AlertControl
+  readonly repairs: RepairControl
 }
 
 /** A command that was taken on, and the services that it concerns. */
@@ -53,6 +55,7 @@ const HTTP_STATUS: Partial<Record<ErrorCode, number>> = {
   usage: 400,
   'unknown-service': 404,
   'unknown-incident': 404,
+  'unknown-runbook': 404,
   'document-invalid': 422,
   'document-unreadable': 422,
   'document-too-large': 422,
@@ -149,6 +152,7 @@ export async function serveControl(socket: string, control: Control): Promise<Co
   )
   server.post('/alerts/test', async () => ({ channels: await control.testAlerts() }))
   addAlertRoutes(server, control.alerts)
+  addRepairRoutes(server, control.repairs)
   await server.ready()
   return openControlSocket(socket, (connection) => void server.server.emit('connection', connection))
 }

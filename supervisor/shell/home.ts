@@ -25,10 +25,12 @@ export type Home = {
   readonly keeper: string
   readonly logs: string
   readonly cache: string
-  /** What hung processes were doing, by service. */
+  /** What hung processes were doing and what was seen before repairs, by service. */
   readonly snapshots: string
   /** What the alert rules have counted and wait for. */
   readonly rules: string
+  /** Configuration files with which their service was ready. */
+  readonly goodConfigs: string
   /** What was learnt of services, one file each. */
   readonly known: string
   /** The sign of life for the sentinel; gone while the mesh is down on purpose. */
@@ -61,6 +63,7 @@ export function homeAt(root = process.env['PAIOS_HOME'] ?? join(homedir(), '.pai
     cache: join(root, 'cache'),
     snapshots: join(root, 'snapshots'),
     rules: join(root, 'state', 'rules.json'),
+    goodConfigs: join(root, 'snapshots', '.configs'),
     known: join(root, 'state', 'known'),
     alive: join(root, 'run', 'alive'),
     sentinelChat: join(root, 'run', 'sentinel.conf'),

@@ -6,6 +6,7 @@
  */
 import Database from 'better-sqlite3'
 import type { JournalEvent } from '../../schemas/status.ts'
+import type { Outcome, RecoveryState, Run } from '../core/recovery-state.ts'
 import { errnoOf, PaiosError } from '../errors.ts'
 import {
   ALERT_SCHEMA,
@@ -40,6 +41,14 @@ import {
 } from './journal-tables.ts'
 import type { ObservedRow } from './observed.ts'
 import { addObserved, OBSERVED_SCHEMA, pruneObserved } from './observed-table.ts'
+import {
+  type EndedRun,
+  pruneRepairs,
+  REPAIR_SCHEMA,
+  readEndedRuns,
+  readRepairs,
+  writeRepairs,
+} from './repair-tables.ts'
 import { openSpool } from './spool.ts'
 import type { Intent } from './standstill.ts'
 
@@ -69,6 +78,12 @@ export type Journal = {
   intents(): [service: string, intent: Intent][]
   /** Adds to the account of observed time; false if that cannot be now. */
   observe(rows: readonly ObservedRow[]): boolean
+  /** Records where repairs stand, before anything is done. Committed on return; false if that cannot be. */
+  keepRepairs(state: RecoveryState, ended: readonly EndedRun[]): boolean
+  /** Repairs that an earlier supervisor has left. */
+  repairs(): RecoveryState
+  /** The newest repairs that are over, newest first. */
+  endedRepairs(limit: number): readonly (Run & { readonly outcome: Outcome })[]
   /** Why the database cannot be written, null if it can. */
   problem(): string | null
   /**
@@ -152,6 +167,9 @@ export function openJournal(path: string, spoolPath: string, redact: (text: stri
     },
     intents: () => reading(path, () => readIntents(database)),
     observe: (rows) => problem === null && attempt(() => addObserved(database, rows)),
+    keepRepairs: (state, ended) => problem === null && attempt(() => writeRepairs(database, state, ended)),
+    repairs: () => reading(path, () => readRepairs(database)),
+    endedRepairs: (limit) => reading(path, () => readEndedRuns(database, limit)),
     problem: () => problem,
     recheck() {
       if (problem !== null) attempt(nothing)
@@ -161,6 +179,7 @@ export function openJournal(path: string, spoolPath: string, redact: (text: stri
         pruneTo(database, wall)
         pruneAlerts(database, wall)
         pruneObserved(database, wall)
+        pruneRepairs(database, wall)
       })
       knownSpecs.clear()
     },
@@ -238,7 +257,7 @@ function openDatabase(path: string): Database.Database {
   database.pragma('journal_mode = WAL')
   database.pragma('synchronous = NORMAL')
   if (process.platform === 'darwin') database.pragma('fullfsync = ON')
-  database.exec(SCHEMA + ALERT_SCHEMA + OBSERVED_SCHEMA)
+  database.exec(SCHEMA + ALERT_SCHEMA + OBSERVED_SCHEMA + REPAIR_SCHEMA)
   return database
 }
 

@@ -133,9 +133,10 @@ export function openProber(options: ProberOptions) {
         done([{ check: 'preflight', outcome: 'unknown', reason: error.message }]),
       )
     },
-    /** Every probe of a service once, now, whatever its period; none of it counts for the service's health. */
-    report(service: string, subject: Subject): Promise<ProbeReport[]> {
-      const reports = subject.spec.probes.map(async (probe): Promise<ProbeReport> => {
+    /** Every probe of a service, or the one named, once, now, whatever its period; none of it counts. */
+    report(service: string, subject: Subject, only: string | null = null): Promise<ProbeReport[]> {
+      const asked = subject.spec.probes.filter((probe) => only === null || probeName(probe) === only)
+      const reports = asked.map(async (probe): Promise<ProbeReport> => {
         const steps: Step[] = []
         const begun = performance.now()
         const found = await checkOnce(service, subject, probe, (step) => steps.push(step))

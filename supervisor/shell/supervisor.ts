@@ -248,11 +248,20 @@ export function createSupervisor(options: SupervisorOptions) {
         else resolve([])
       }),
     services: (): Status['services'] => [...mesh.children.values()].map(show),
-    /** Every probe of a service once, now. */
-    report: (service: string): Promise<ProbeReport[]> => {
+    /** Every probe of a service, or the one named, once, now. */
+    report: (service: string, only: string | null = null): Promise<ProbeReport[]> => {
       const about = subject(service)
-      return about ? prober.report(service, about) : Promise.resolve([])
+      return about ? prober.report(service, about, only) : Promise.resolve([])
     },
+    /** Lets its readiness probes look now; their results count. */
+    again: (service: string) => prober.again(service, 'readiness'),
+    /** Pids of a service's process tree now. */
+    treeNow: (service: string): readonly number[] => processes.tree(service),
+    show: (service: string) => {
+      const child = mesh.children.get(service)
+      return child ? show(child) : null
+    },
+    ...{ tell, clock, programs },
     accept: openAcceptance(known, tell, (service) => prober.again(service, 'readiness')),
     alerts,
     alerting,

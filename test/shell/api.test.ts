@@ -58,6 +58,14 @@ function alertsOf(): Control['alerts'] {
   }
 }
 
+const refuse = () => Promise.reject(new PaiosError('refused', 'nothing to repair'))
+const repairs: Control['repairs'] = {
+  view: () => ({ runs: [], approvals: [], stopped: [], budgets: [], ended: [] }),
+  run: refuse,
+  rehearse: refuse,
+  decide: refuse,
+}
+
 /** A whole control over a list of events; what a test needs otherwise replaces a part. */
 function controlOf(events: JournalEvent[], more: Partial<Control> = {}): Control {
   return {
@@ -79,6 +87,7 @@ function controlOf(events: JournalEvent[], more: Partial<Control> = {}): Control
     testAlerts: async () => [],
     alerts: alertsOf(),
     metrics: async () => ({ contentType: 'text/plain; version=0.0.4', text: 'paios_up 1\n' }),
+    repairs,
     ...more,
   }
 }

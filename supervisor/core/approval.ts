@@ -1,0 +1,107 @@
+/**
+ * A person's leave for one step, as a life of its own: pending → approved, denied, expired or superseded; approved →
+ * executing → done. It is bound to a digest of all that was shown; whatever changes meanwhile makes it void.
+ */
+import type { RunbookStep } from '../../schemas/runbook.ts'
+import type { Look, Run, Work } from './recovery-state.ts'
+
+/** How far an approval is. */
+export type ApprovalStatus =
+  | 'pending'
+  | 'approved'
+  | 'denied'
+  | 'expired'
+  | 'superseded'
+  | 'executing'
+  | 'done'
+
+/** One approval. Times: awake milliseconds, except `askedWall` and `decidedWall` (Unix milliseconds). */
+export type Approval = {
+  readonly id: number
+  readonly run: number
+  readonly service: string
+  readonly incident: string | null
+  readonly runbook: string
+  readonly step: string
+  readonly action: string
+  /** What was shown with it: the arguments, and what would change. */
+  readonly shown: readonly string[]
+  readonly digest: string
+  readonly status: ApprovalStatus
+  readonly askedAt: number
+  readonly askedWall: number
+  readonly expiresAt: number
+  readonly by: string | null
+  readonly decidedWall: number | null
+}
+
+/** Which status may follow which; what is not here is over. */
+const NEXT: Readonly<Record<ApprovalStatus, readonly ApprovalStatus[]>> = {
+  pending: ['approved', 'denied', 'expired', 'superseded'],
+  approved: ['executing', 'superseded'],
+  executing: ['executing', 'done', 'superseded'],
+  denied: [],
+  expired: [],
+  superseded: [],
+  done: [],
+}
+
+/** Asks a person for one step, and says for how long. */
+export function openApproval(
+  work: Work,
+  run: Run,
+  step: RunbookStep,
+  { digest, shown }: Extract<Look, { kind: 'go' }>,
+): number {
+  const approval: Approval = {
+    id: work.nextApproval++,
+    run: run.id,
+    service: run.service,
+    incident: run.incident,
+    runbook: run.runbook.id,
+    step: step.id,
+    action: step.action,
+    shown,
+    digest,
+    status: 'pending',
+    askedAt: work.at,
+    askedWall: work.wall,
+    expiresAt: work.at + step.approval.expires,
+    by: null,
+    decidedWall: null,
+  }
+  work.approvals.set(approval.id, approval)
+  work.effects.push({ kind: 'asked', approval })
+  return approval.id
+}
+
+/** Moves an approval on; one that is over stays as it is. */
+export function settleApproval(
+  work: Work,
+  id: number,
+  status: ApprovalStatus,
+  by: string | null = null,
+): void {
+  const approval = work.approvals.get(id)
+  if (approval === undefined || !NEXT[approval.status].includes(status)) return
+  const decided = by === null ? {} : { by, decidedWall: work.wall }
+  const next: Approval = { ...approval, ...decided, status }
+  work.approvals.set(id, next)
+  if (approval.status !== status) work.effects.push({ kind: 'settled', approval: next })
+}
+
+/** Why a person is not asked again in the same incident, null if nobody has said no. */
+export function declined(work: Work, run: Run, step: string): string | null {
+  if (run.by !== null || run.incident === null) return null
+  const earlier = [...work.approvals.values()].findLast(
+    (one) =>
+      one.incident === run.incident &&
+      one.service === run.service &&
+      one.step === step &&
+      one.runbook === run.runbook.id &&
+      (one.status === 'denied' || one.status === 'expired'),
+  )
+  if (earlier === undefined) return null
+  const what = earlier.status === 'denied' ? `denied by ${earlier.by}` : 'left to expire'
+  return `not asked again: approval ${earlier.id} was ${what}; run it by hand`
+}

@@ -1,0 +1,46 @@
+/**
+ * Sees what the alert rules find of services and has repairs considered for it: at once, and again while the service is
+ * in trouble; what is too soon or too much is refused there. A trouble that is over withdraws what waits for a person.
+ */
+import type { Finding } from '../core/alert.ts'
+
+/** While a trouble lasts its repair is considered again this often. */
+const AGAIN_MS = 30_000
+
+export type FaultWatchOptions = {
+  readonly isInTrouble: (service: string) => boolean
+  readonly consider: (service: string, rule: string) => void
+  readonly over: (service: string) => void
+}
+
+/** Opens the watch. `found` is given everything that fires, `look` is called every second; both a monotonic time. */
+export function openFaultWatch({ isInTrouble, consider, over }: FaultWatchOptions) {
+  let firing: readonly { readonly service: string; readonly rule: string }[] = []
+  const considered = new Map<string, number>()
+  const troubled = new Set<string>()
+  const consult = (now: number) => {
+    const keys = new Set(firing.map(({ service, rule }) => `${service} ${rule}`))
+    for (const key of considered.keys()) if (!keys.has(key)) considered.delete(key)
+    for (const { service, rule } of firing) {
+      const key = `${service} ${rule}`
+      const last = considered.get(key)
+      if (last !== undefined && (now - last < AGAIN_MS || !isInTrouble(service))) continue
+      considered.set(key, now)
+      consider(service, rule)
+    }
+  }
+  return {
+    found(findings: readonly Finding[], now: number): void {
+      const about = findings.filter(({ subject }) => subject.kind === 'service')
+      firing = about.map(({ subject, rule }) => ({ service: subject.name, rule }))
+      consult(now)
+    },
+    look(now: number): void {
+      for (const service of new Set([...troubled, ...firing.map((one) => one.service)])) {
+        if (isInTrouble(service)) troubled.add(service)
+        else if (troubled.delete(service)) over(service)
+      }
+      consult(now)
+    },
+  }
+}
