@@ -19,7 +19,8 @@ export const command: Command = {
   usage: 'check [--document]',
   about:
     'Checks paios.yaml and prints every problem with its line (exit 3). If it is valid, shows for each service what\n' +
-    'its program resolves to, its ports, and which secrets are present; never their values. Changes nothing.',
+    'its program resolves to, its ports, and which secrets are present; never their values. Your own\n' +
+    'runbooks are checked, too (exit 3). Changes nothing.',
   flags: { document: { value: null, help: 'only the document, not what is on this machine' } },
   operands: { min: 0, max: 0 },
   examples: [
@@ -59,9 +60,19 @@ async function run(invocation: Invocation): Promise<number> {
   const mesh = await validMesh(path, result)
   const specs = invocation.has('document') ? [] : mesh.specs
   const services = await Promise.all(specs.map((spec) => checkService(spec, home)))
-  if (json) out(`${JSON.stringify({ path, valid: true, problems: [], warnings: mesh.warnings, services })}\n`)
-  else out(report(path, mesh, services, invocation))
-  return 0
+  const { checkRunbooks } = await import('./check-runbooks.ts')
+  const runbooks = invocation.has('document') ? [] : await checkRunbooks(home, mesh)
+  const { warnings } = mesh
+  if (json) out(`${JSON.stringify({ path, valid: true, problems: [], warnings, services, runbooks })}\n`)
+  else {
+    out(report(path, mesh, services, invocation))
+    for (const { path: file, problems } of runbooks)
+      for (const { line, column, path: where, message } of problems) {
+        const what = `${where === '' ? '' : `${where}: `}${plain(message)}`
+        out(`${paint(`! ${file}:${line}:${column} ${what}`, 'red', invocation)}\n`)
+      }
+  }
+  return runbooks.some(({ problems }) => problems.length > 0) ? 3 : 0
 }
 
 async function checkService(spec: ServiceSpec, home: string): Promise<Checked> {

@@ -32,7 +32,10 @@ export function openFaultWatch({ isInTrouble, consider, over }: FaultWatchOption
   return {
     found(findings: readonly Finding[], now: number): void {
       const about = findings.filter(({ subject }) => subject.kind === 'service')
+      const before = new Set(firing.map(({ service }) => service))
       firing = about.map(({ subject, rule }) => ({ service: subject.name, rule }))
+      for (const { service } of firing) before.delete(service)
+      for (const service of before) over(service)
       consult(now)
     },
     look(now: number): void {
