@@ -153,9 +153,9 @@ function stageOf({ home, journal, supervisor, secrets, table, control }: Repairi
     copies: openLastGood(home.goodConfigs),
     redact: secrets.redact,
     child,
-    show: supervisor.show,
+    show: (service) => supervisor.services().find(({ name }) => name === service) ?? null,
     isUp: () => mesh.wanted === 'up',
-    tree: supervisor.treeNow,
+    tree: supervisor.processes.tree,
     currentRun: (service) => {
       const found = child(service)
       return found === null ? null : (processOf(found)?.run ?? null)
@@ -166,7 +166,7 @@ function stageOf({ home, journal, supervisor, secrets, table, control }: Repairi
       return new Set(runs.filter((run): run is string => typeof run === 'string'))
     },
     report: supervisor.report,
-    again: supervisor.again,
+    again: (service) => supervisor.prober.again(service, 'readiness'),
     restart: control.restart,
     start: control.start,
     run: (argv, { env, cwd, ...rest }) =>

@@ -61,9 +61,10 @@ async function run(invocation: Invocation): Promise<number> {
   const specs = invocation.has('document') ? [] : mesh.specs
   const services = await Promise.all(specs.map((spec) => checkService(spec, home)))
   const { checkRunbooks } = await import('./check-runbooks.ts')
-  const runbooks = invocation.has('document') ? [] : await checkRunbooks(home, mesh)
-  const { warnings } = mesh
-  if (json) out(`${JSON.stringify({ path, valid: true, problems: [], warnings, services, runbooks })}\n`)
+  const isAll = !invocation.has('document')
+  const runbooks = isAll ? await checkRunbooks(home, mesh) : []
+  const found = { path, valid: true, problems: [], warnings: mesh.warnings, services }
+  if (json) out(`${JSON.stringify(isAll ? { ...found, runbooks } : found)}\n`)
   else {
     out(report(path, mesh, services, invocation))
     for (const { path: file, problems } of runbooks)

@@ -253,15 +253,7 @@ export function createSupervisor(options: SupervisorOptions) {
       const about = subject(service)
       return about ? prober.report(service, about, only) : Promise.resolve([])
     },
-    /** Lets its readiness probes look now; their results count. */
-    again: (service: string) => prober.again(service, 'readiness'),
-    /** Pids of a service's process tree now. */
-    treeNow: (service: string): readonly number[] => processes.tree(service),
-    show: (service: string) => {
-      const child = mesh.children.get(service)
-      return child ? show(child) : null
-    },
-    ...{ tell, clock, programs },
+    ...{ tell, clock, programs, processes, prober },
     accept: openAcceptance(known, tell, (service) => prober.again(service, 'readiness')),
     alerts,
     alerting,
