@@ -15,12 +15,13 @@ const is = (metric: Parameters<typeof select>[0], value: 0 | 1): Expression =>
 const crashes = (window: number): Expression =>
   sumBy(['service'], increase('service_exits_total', window, CRASHED))
 
+/** What is rare stands on the left: where nothing is down, nothing else is looked at. */
 const isDown = unless(
-  and(is('service_desired_running', 1), is('service_live', 0), ['service']),
+  and(is('service_live', 0), is('service_desired_running', 1), ['service']),
   operation(select('service_state', TOLD_OTHERWISE), '==', 1),
   ['service'],
 )
-const isLive = and(is('service_desired_running', 1), is('service_live', 1), ['service'])
+const isMeantToLive = and(is('service_desired_running', 1), is('service_live', 1), ['service'])
 
 /** `kb` in a state, and in no other one. */
 const state = (name: string, values: string) => ({ [`service_state{service="kb",state="${name}"}`]: values })
@@ -138,7 +139,7 @@ export const serviceRules: Readonly<Record<string, AlertRule>> = {
   /** What is not ready for want of the network is told once the host is online again. */
   ServiceDegraded: {
     severity: 'warning',
-    when: and(isLive, is('service_up', 0), ['service']),
+    when: and(is('service_up', 0), isMeantToLive, ['service']),
     for: 300,
     keep: 0,
     heldBy: [...WHILE_UNSETTLED, 'offline'],

@@ -34,10 +34,13 @@ export function evaluate(expression: Expression, samples: Samples, now: number):
       return sum(vector(expression.of, samples, now), expression.by)
     case 'operation': {
       const left = evaluate(expression.left, samples, now)
+      // Where nothing is on the left side nothing comes of it, whatever is on the right.
+      if (typeof left !== 'number' && left.length === 0) return left
       return operate(expression, left, evaluate(expression.right, samples, now))
     }
     default: {
       const left = vector(expression.left, samples, now)
+      if (left.length === 0 && expression.kind !== 'or') return left
       return combine(expression.kind, left, vector(expression.right, samples, now), expression.on)
     }
   }
@@ -52,7 +55,12 @@ export function vector(expression: Expression, samples: Samples, now: number): r
 
 function matching(samples: readonly Sample[], where: Where): readonly Sample[] {
   const asked = Object.entries(where)
-  if (asked.length === 0) return samples
+  const [first] = asked
+  if (first === undefined) return samples
+  if (asked.length === 1) {
+    const [label, values] = first
+    if (typeof values === 'string') return samples.filter(({ labels }) => labels[label] === values)
+  }
   return samples.filter(({ labels }) =>
     asked.every(([label, values]) =>
       typeof values === 'string' ? labels[label] === values : values.includes(labels[label] ?? ''),
@@ -127,9 +135,10 @@ function operate(
   }
   const results: Sample[] = []
   if (typeof right === 'number') {
-    for (const { labels, value } of left as readonly Sample[]) {
-      const result = outcome(operator, value, right, value)
-      if (result !== null) results.push({ labels, value: result })
+    for (const sample of left as readonly Sample[]) {
+      const result = outcome(operator, sample.value, right, sample.value)
+      if (result !== null)
+        results.push(result === sample.value ? sample : { labels: sample.labels, value: result })
     }
     return results
   }
@@ -188,7 +197,6 @@ function combine(
     const known = new Set(left.map(({ labels }) => keyOf(labels, on)))
     return [...left, ...right.filter(({ labels }) => !known.has(keyOf(labels, on)))]
   }
-  if (left.length === 0) return left
   const others = new Set(right.map(({ labels }) => keyOf(labels, on)))
   return left.filter(({ labels }) => others.has(keyOf(labels, on)) === (kind === 'and'))
 }

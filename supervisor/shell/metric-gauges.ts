@@ -168,12 +168,19 @@ function serviceGauges(view: MetricsView, { exitCodes, tools }: Facts, sources: 
 const isDesired = ({ wanted }: Mesh, { desired, spec }: Child) =>
   wanted === 'up' && desired.kind === 'running' && spec.enabled
 
+/** A child never changes, so its thirteen samples are made once. */
+const stateSamples = new WeakMap<Child, readonly Sample[]>()
+
 function statesOf(mesh: Mesh): Sample[] {
   const samples: Sample[] = []
   for (const child of mesh.children.values()) {
-    const label: ServiceState = labelOf(child)
-    for (const state of STATES)
-      samples.push({ labels: { service: child.name, state }, value: flag(state === label) })
+    let own = stateSamples.get(child)
+    if (own === undefined) {
+      const label: ServiceState = labelOf(child)
+      own = STATES.map((state) => ({ labels: { service: child.name, state }, value: flag(state === label) }))
+      stateSamples.set(child, own)
+    }
+    for (const sample of own) samples.push(sample)
   }
   return samples
 }
