@@ -34,7 +34,7 @@ export type Ping = {
   readonly dueAt: number
 }
 /** A test ends after this at the latest. */
-const TEST_MS = 30_000
+const TEST_MS = 15_000
 
 export type AlertsOptions = {
   readonly programs: ProbePrograms

@@ -30,7 +30,7 @@ export type Line = {
   wake(): void
   /** Waiting for another try ends; what the other side asked for is kept. */
   flush(): void
-  /** What becomes of one message at its next try. */
+  /** What becomes of one message: its first outcome that will not change by itself, or the last within the time. */
   outcome(id: number, limitMs: number): Promise<Tested>
   isUp(): boolean | null
   problem(): string | null
@@ -101,7 +101,6 @@ export function openLine(options: LineOptions): Line {
     if (stop.signal.aborted) return
     settle(sending, outcome)
     asked.get(message.id)?.(outcome)
-    asked.delete(message.id)
   }
   async function attempt(work: (signal: AbortSignal) => Promise<Outcome>): Promise<Outcome> {
     try {
@@ -186,16 +185,19 @@ export function openLine(options: LineOptions): Line {
     outcome(id, limitMs) {
       const begun = performance.now()
       return new Promise((resolve) => {
-        const tell = (outcome: Outcome | null) => {
+        let last: Outcome | null = null
+        const end = () => {
           clearTimeout(late)
-          const ms = performance.now() - begun
-          resolve({ channel: channel.name, isSent: outcome?.kind === 'sent', text: said(outcome), ms })
-        }
-        const late = setTimeout(() => {
           asked.delete(id)
-          tell(null)
-        }, limitMs)
-        asked.set(id, tell)
+          const ms = performance.now() - begun
+          resolve({ channel: channel.name, isSent: last?.kind === 'sent', text: said(last), ms })
+        }
+        const late = setTimeout(end, limitMs)
+        // What may pass by itself is tried again within the time.
+        asked.set(id, (outcome) => {
+          last = outcome
+          if (outcome.kind !== 'failed') end()
+        })
       })
     },
     isUp: () => isUp,

@@ -60,7 +60,7 @@ describe('paios alerts', LIMIT, () => {
     assert.equal(telegram.waiting(), 0, 'what was sent to the bot is confirmed')
 
     const tested = await mesh.cli(['alerts', 'test'])
-    assert.equal(tested.code, 0, tested.stderr)
+    assert.equal(tested.code, 0, tested.stdout + tested.stderr)
     assert.match(tested.stdout, /^sent +[\d.]+ s {2}telegram$/m)
     assert.match(telegram.shown().at(-1)?.text ?? '', /Test from/)
     telegram.fail(['sendMessage'], {

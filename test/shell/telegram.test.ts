@@ -160,6 +160,13 @@ describe('every answer of Telegram', { timeout: 300_000 }, () => {
     })
   }
 
+  it('a test tells what came back in the end, not of a try that failed before', async (t) => {
+    const { telegram, alerts } = await place(t)
+    telegram.fail(['sendMessage'], { kind: 'reset' }, 1)
+    const [tested] = await alerts.test()
+    assert.deepEqual([tested?.isSent, tested?.text, telegram.shown().length], [true, '', 1])
+  })
+
   it('silence: gives up after ten seconds and tries again', async (t) => {
     const { telegram, tell, outbox } = await place(t)
     telegram.fail(['sendMessage'], { kind: 'hang' }, 1)
