@@ -11,7 +11,16 @@ import { ranBy } from './script-operand.ts'
 import { expandHome } from './secrets.ts'
 
 type Stamps = ReadonlyMap<string, string>
-type Watched = { readonly spec: ServiceSpec; stamps: Stamps }
+/** What is to be found, worked out once for a declaration: its argv is not parsed again at each look. */
+type Plan = {
+  /** Each as a spec whose command is that program alone. */
+  readonly called: readonly ServiceSpec[]
+  readonly path: string
+  readonly script: string | null
+}
+type Watched = { readonly plan: Plan; stamps: Stamps }
+/** What one look has seen: a hundred services of one program cost as much as one. */
+type Look = { readonly found: Map<string, string | null>; readonly stamps: Map<string, string | null> }
 
 export type ProgramWatch = {
   /** From now on it counts as started with what is on disk now. */
@@ -24,11 +33,15 @@ export type ProgramWatch = {
 export function openProgramWatch(changed: (service: string, file: string) => void): ProgramWatch {
   const watched = new Map<string, Watched>()
   return {
-    started: (service, spec) => void watched.set(service, { spec, stamps: stampsOf(spec) }),
+    started(service, spec) {
+      const plan = planOf(spec)
+      watched.set(service, { plan, stamps: stampsOf(plan, newLook()) })
+    },
     forget: (service) => void watched.delete(service),
     look() {
+      const look = newLook()
       for (const [service, one] of watched) {
-        const now = stampsOf(one.spec)
+        const now = stampsOf(one.plan, look)
         const file = [...now].find(([path, stamp]) => one.stamps.get(path) !== stamp)?.[0]
         // In the middle of an upgrade a file is missing for a moment: then it is looked at again later.
         if (file === undefined || now.size < one.stamps.size) continue
@@ -39,26 +52,59 @@ export function openProgramWatch(changed: (service: string, file: string) => voi
   }
 }
 
-/** Identity, size and time of each file that a command runs, under the path by which it is called. */
-function stampsOf(spec: ServiceSpec): Stamps {
+const newLook = (): Look => ({ found: new Map(), stamps: new Map() })
+
+function planOf(spec: ServiceSpec): Plan {
   const [program = '', ...args] = spec.command ?? []
   const { programs, script, folder } = ranBy([program, ...args])
   const own = expandHome(spec.cwd ?? spec.env['HOME'] ?? homedir())
   const place = folder === null ? own : resolve(own, expandHome(folder))
-  const called = [spec, ...programs.map((word) => ({ ...spec, cwd: place, command: [word] }))]
-  const found = called.map((one) => resolveProgram(one, spec.env['PATH'] ?? servicePath()))
-  const files = found.flatMap((one) => (one.kind === 'found' ? [one.path] : []))
-  if (script !== null) files.push(resolve(place, expandHome(script)))
-  return new Map(files.flatMap((path) => stampOf(path)))
+  return {
+    called: [spec, ...programs.map((word) => ({ ...spec, cwd: place, command: [word] }))],
+    path: spec.env['PATH'] ?? servicePath(),
+    script: script === null ? null : resolve(place, expandHome(script)),
+  }
 }
 
-function stampOf(path: string): [string, string][] {
+/** Identity, size and time of each file that a command runs, under the path by which it is called. */
+function stampsOf({ called, path, script }: Plan, look: Look): Stamps {
+  const files = called.flatMap((one) => {
+    const key = `${one.command?.[0]}\0${one.cwd}\0${path}`
+    const found = remembered(look.found, key, () => {
+      const resolved = resolveProgram(one, path)
+      return resolved.kind === 'found' ? resolved.path : null
+    })
+    return found === null ? [] : [found]
+  })
+  if (script !== null) files.push(script)
+  return new Map(
+    files.flatMap((file): [string, string][] => {
+      const stamp = remembered(look.stamps, file, () => stampOf(file))
+      return stamp === null ? [] : [[file, stamp]]
+    }),
+  )
+}
+
+function remembered(
+  known: Map<string, string | null>,
+  key: string,
+  find: () => string | null,
+): string | null {
+  const there = known.get(key)
+  if (there !== undefined) return there
+  const value = find()
+  known.set(key, value)
+  return value
+}
+
+/** Null for what is no file, or is not there. */
+function stampOf(path: string): string | null {
   try {
     const { dev, ino, size, mtimeNs, mode } = statSync(path, { bigint: true })
     const isFile = (mode & 0o170_000n) === 0o100_000n
-    return isFile ? [[path, `${realpathSync(path)} ${dev} ${ino} ${size} ${mtimeNs}`]] : []
+    return isFile ? `${realpathSync(path)} ${dev} ${ino} ${size} ${mtimeNs}` : null
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === undefined) throw error
-    return []
+    return null
   }
 }
