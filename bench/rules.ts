@@ -52,6 +52,7 @@ export async function measureRules(bench: Bench): Promise<void> {
     heard: () => undefined,
     outbox: () => [{ channel: 'telegram', isUp: true, pending: 0, dead: 0, oldestWall: null }],
     pings: () => [],
+    polledAt: () => null,
     logBytes: () => 0,
     treeOf: () => [],
     residentBytes: () => null,

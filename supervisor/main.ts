@@ -228,6 +228,7 @@ async function watch(serving: Serving, startedWall: number, found: (findings: re
     heard: host.heard,
     outbox: supervisor.alerts.outbox.figures,
     pings: supervisor.alerts.pings,
+    polledAt: supervisor.alerts.listening.lastSuccess,
     treeOf: supervisor.treeOf,
     logBytes: supervisor.keeping.bytesOf,
     residentBytes,

@@ -24,7 +24,7 @@ export type Listening = {
   apply(wanted: TelegramWanted | null): void
   /** Who decides; nothing is asked of Telegram before. */
   connect(port: ChatPort): void
-  /** Unix milliseconds at which Telegram last answered; null before, and where nobody listens. */
+  /** Unix milliseconds at which Telegram last answered, or listening began; null where nobody listens. */
   lastSuccess(): number | null
   flush(): void
   close(): void

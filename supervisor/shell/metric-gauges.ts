@@ -34,6 +34,8 @@ export type MetricsView = {
   readonly heard: (isThrough: boolean) => void
   readonly outbox: () => readonly ChannelFigures[]
   readonly pings: () => readonly Ping[]
+  /** When Telegram last answered a poll, in Unix milliseconds; null where nobody listens to a chat. */
+  readonly polledAt: () => number | null
   /** Pids of each service's tree at the last scan. */
   readonly treeOf: (service: string) => readonly number[]
   readonly residentBytes: (pids: readonly number[]) => number | null
@@ -71,7 +73,6 @@ export type Facts = {
   /** By service and probe. */
   readonly lastRuns: Map<string, Map<string, number>>
   readonly tools: Map<string, ToolCounts>
-  polledAt: number | null
 }
 type OfType<T> = { [N in MetricName]: (typeof METRICS)[N]['type'] extends T ? N : never }[MetricName]
 export type GaugeName = OfType<'gauge'>
@@ -90,7 +91,7 @@ export function gaugesOf(view: MetricsView, facts: Facts, sources: Partial<Sourc
     ...supervisorGauges(view, sources),
     ...serviceGauges(view, facts, sources),
     ...probeGauges(view, facts),
-    ...pathGauges(view, facts, sources),
+    ...pathGauges(view, sources),
   }
 }
 
@@ -223,7 +224,7 @@ function probeGauges({ mesh }: MetricsView, { lastRuns }: Facts) {
   } satisfies Partial<Gauges>
 }
 
-function pathGauges(view: MetricsView, facts: Facts, sources: Partial<Sources>) {
+function pathGauges(view: MetricsView, sources: Partial<Sources>) {
   const figures = (value: (one: ChannelFigures) => number | null) => () =>
     view.outbox().flatMap((one) => {
       const number = value(one)
@@ -252,8 +253,10 @@ function pathGauges(view: MetricsView, facts: Facts, sources: Partial<Sources>) 
     notification_outbox_dead: figures(({ dead }) => dead),
     notification_outbox_oldest_timestamp_seconds: figures(({ oldestWall }) => (oldestWall ?? 0) / 1000),
     notification_channel_up: figures(({ isUp: isWell }) => (isWell === null ? null : flag(isWell))),
-    telegram_poll_last_success_timestamp_seconds: () =>
-      facts.polledAt === null ? [] : one(facts.polledAt / 1000),
+    telegram_poll_last_success_timestamp_seconds() {
+      const at = view.polledAt()
+      return at === null ? [] : one(at / 1000)
+    },
     deadman_last_ping_timestamp_seconds: pings(({ at }) => at),
     deadman_deadline_timestamp_seconds: pings(({ dueAt }) => dueAt),
     approvals_pending: () => one(approvals().pending),

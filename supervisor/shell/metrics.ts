@@ -43,7 +43,7 @@ export type MetricsListener = {
 
 /** The registry over one mesh. */
 export function createMetrics(view: MetricsView) {
-  const facts: Facts = { exitCodes: new Map(), lastRuns: new Map(), tools: new Map(), polledAt: null }
+  const facts: Facts = { exitCodes: new Map(), lastRuns: new Map(), tools: new Map() }
   const sources: Partial<Sources> = {}
   const gauges = gaugesOf(view, facts, sources)
   const { registry, counters, histograms } = register((name) => gauges[name]())
@@ -163,10 +163,6 @@ export function createMetrics(view: MetricsView) {
       count('supervisor_internal_errors_total', { component }),
     ruleFailed: () => count('rule_evaluation_failures_total', {}),
     outbox,
-    /** Telegram answered a poll. */
-    polled(): void {
-      facts.polledAt = Date.now()
-    },
     remedied: (runbook: string, result: (typeof REMEDY_RESULTS)[number]) =>
       count('remediation_actions_total', { runbook, result }),
     decided: (result: (typeof DECISIONS)[number]) => count('approvals_total', { result }),

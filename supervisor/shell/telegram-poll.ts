@@ -24,8 +24,8 @@ export type PollOptions = {
 }
 
 export type Poll = {
-  /** Unix milliseconds of the last answer, null before the first. */
-  lastSuccess(): number | null
+  /** Unix milliseconds of the last answer; of the opening before the first. */
+  lastSuccess(): number
   /** Ends the waiting for another try: the host woke. */
   flush(): void
   close(): void
@@ -35,7 +35,7 @@ export type Poll = {
 export function openPoll(options: PollOptions): Poll {
   const { telegram, outbox, wall, pace = 1 } = options
   const stop = new AbortController()
-  let lastSuccess: number | null = null
+  let lastSuccess = wall()
   let failures = 0
   let isTroubled = false
   let endWait: () => void = () => undefined

@@ -19,7 +19,7 @@ type Place = {
   readonly telegram: FakeTelegram
   readonly mesh: TestMesh
   /** One look, as the timer would have it. */
-  look(env?: Readonly<Record<string, string>>): Promise<Ended>
+  look(env?: Readonly<Record<string, string>>, init?: readonly string[]): Promise<Ended>
   /** Looks in the usual distance until it holds. */
   looksUntil(what: string, holds: () => boolean): Promise<void>
   /** What was asked of systemctl, but for questions. */
@@ -49,10 +49,10 @@ async function place(t: TestContext, { hasCurl = true, state = 'active' } = {}):
     const found = ['/usr/bin', '/bin'].map((folder) => join(folder, name)).find((file) => existsSync(file))
     if (found) symlinkSync(found, join(path, name))
   }
-  const look: Place['look'] = (env = {}) =>
+  const look: Place['look'] = (env = {}, init = ['systemd', 'paios.service']) =>
     new Promise((settle) => {
       const all = { PATH: path, PAIOS_SENTINEL_EVERY: String(EVERY), ...env }
-      const args = [SCRIPT, mesh.home, 'systemd', 'paios.service']
+      const args = [SCRIPT, mesh.home, ...init]
       execFile('/bin/sh', args, { env: all }, (error, stdout, stderr) =>
         settle({ code: error ? Number(error.code) : 0, stdout, stderr }),
       )
@@ -125,6 +125,30 @@ describe('the sentinel', LIMIT, () => {
     }
     await at.looksUntil('that it lives', () => stampOf(at).endsWith(' 0 0 0'))
     assert.equal(at.telegram.shown().length, 0)
+  })
+
+  it('asks launchd the same way, and leaves a job alone that is not loaded', async (t) => {
+    const at = await place(t)
+    await at.mesh.killSupervision()
+    // launchctl as far as the script needs it: print says whether the job is loaded.
+    const launchctl = join(at.mesh.home, 'launchctl')
+    const loaded = join(at.mesh.home, 'loaded')
+    const verbs = `case "$1" in print) test -e ${loaded} ;; *) echo "$*" >> ${at.mesh.home}/asked ;; esac`
+    writeFileSync(launchctl, `#!/bin/sh\n${verbs}\n`)
+    chmodSync(launchctl, 0o755)
+    const env = { PAIOS_LAUNCHCTL: launchctl }
+    for (let looks = 0; looks < 4; looks++) {
+      await at.look(env, ['launchd', 'dev.paios.supervisor'])
+      await wait((EVERY - 1) * 1_000)
+    }
+    assert.deepEqual(at.asked(), [])
+    writeFileSync(loaded, '')
+    await until('the restart', async () => {
+      await at.look(env, ['launchd', 'dev.paios.supervisor'])
+      await wait((EVERY - 1) * 1_000)
+      return at.asked().length > 0
+    })
+    assert.match(at.asked()[0]!, /^kickstart -k gui\/\d+\/dev\.paios\.supervisor$/)
   })
 
   it('gives no false alarm after sleep, nor where the clock was set back', async (t) => {

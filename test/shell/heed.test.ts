@@ -32,6 +32,7 @@ async function heeded(t: TestContext, stage: Stage) {
     heard: () => undefined,
     outbox: () => [],
     pings: () => [],
+    polledAt: () => null,
     treeOf: () => [],
     residentBytes: () => null,
     logBytes: () => null,

@@ -40,6 +40,7 @@ function metricsOf(mesh: ReturnType<typeof declaredMesh>) {
     heard: () => undefined,
     outbox: () => [],
     pings: () => [],
+    polledAt: () => null,
     treeOf: () => [],
     residentBytes: () => 4096,
     logBytes: (service) => (service === 'alpha' ? 70_000 : null),

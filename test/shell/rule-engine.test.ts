@@ -48,6 +48,7 @@ class Watch {
       heard: () => undefined,
       outbox: () => [],
       pings: () => [],
+      polledAt: () => null,
       treeOf: () => [],
       residentBytes: () => null,
       logBytes: () => null,
