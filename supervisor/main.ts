@@ -192,7 +192,10 @@ async function serve(serving: Serving): Promise<{ socket: ControlSocket; rules: 
   const { openRepairing } = await import('./repairing.ts')
   const repairing = openRepairing({ ...serving, control })
   void serving.finished.then(repairing.close)
-  const socket = await serveControl(home.socket, { ...control, repairs: repairing.control })
+  const whole = { ...control, repairs: repairing.control }
+  const { openChatDesk } = await import('./chat-desk.ts')
+  openChatDesk(serving.supervisor, whole, repairing.repairs)
+  const socket = await serveControl(home.socket, whole)
   await logger.open(foreground)
   logger.info('supervisor started', { version: VERSION, pid: process.pid, unclean: wasUnclean })
   if (declared.problem) logger.warn(declared.problem)
@@ -247,10 +250,7 @@ async function watch(serving: Serving, startedWall: number, found: (findings: re
       host.look()
       if (alerting.network(host.figures().isOnline)) alerts.flush()
     },
-    found(findings) {
-      alerting.evaluated(findings)
-      found(findings)
-    },
+    found,
   })
   return { metrics, rules }
 }

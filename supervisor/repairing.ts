@@ -74,8 +74,15 @@ export function openRepairing(options: RepairingOptions): {
     isInTrouble: (service) => (mesh.children.get(service)?.trouble ?? null) !== null,
     consider(service, rule) {
       const incident = alerting.incidentOf(service)?.id ?? null
-      void repairs.consider({ service, rule, incident, held: held(service) })
+      const failed = ({ message }: Error) =>
+        supervisor.tell(service, {
+          kind: 'noted',
+          event: 'warning',
+          text: `no runbook can be looked at: ${message}`,
+        })
+      return repairs.consider({ service, rule, incident, held: held(service) }).catch(failed)
     },
+    tell: alerting.evaluated,
     over: (service) => repairs.resolved(service, null),
   })
   repairs.subscribe((event) => tellAlerting(supervisor, event))
@@ -92,6 +99,7 @@ export function openRepairing(options: RepairingOptions): {
     found: (findings) => faults.found(findings, performance.now()),
     close() {
       clearInterval(timer)
+      faults.close()
       repairs.close()
     },
   }
@@ -189,8 +197,12 @@ function controlOf(
     const service = serviceFor(supervisor, asked)
     const preset = supervisor.mesh.children.get(service)?.spec.preset ?? ''
     if (asked.name === service) {
-      const runbook = reader.chooseRunbook(home.root, { service, preset, rule: null })
-      if (runbook !== null) return { service, runbook }
+      // What fires now says best what is to be done; without a fault, whatever has steps for it.
+      const lines = supervisor.alerting.incidentOf(service)?.lines ?? []
+      for (const rule of [...lines.map((line) => line.rule), null]) {
+        const runbook = reader.chooseRunbook(home.root, { service, preset, rule })
+        if (runbook !== null) return { service, runbook }
+      }
       throw new PaiosError(
         'unknown-runbook',
         `no runbook has steps for ${service}; read it: paios runbook show ${service}`,

@@ -50,6 +50,7 @@ const LAYERS = {
     'supervisor/chat-port.ts',
     'supervisor/boot/',
     'supervisor/main.ts',
+    'supervisor/chat-desk.ts',
     'supervisor/config.ts',
     'supervisor/control.ts',
     'supervisor/document/',

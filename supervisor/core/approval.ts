@@ -33,6 +33,8 @@ export type Approval = {
   readonly expiresAt: number
   readonly by: string | null
   readonly decidedWall: number | null
+  /** The trouble that it was asked for is over: what was said of it does not count for the next one. */
+  readonly isOver: boolean
 }
 
 /** Which status may follow which; what is not here is over. */
@@ -69,6 +71,7 @@ export function openApproval(
     expiresAt: work.at + step.approval.expires,
     by: null,
     decidedWall: null,
+    isOver: false,
   }
   work.approvals.set(approval.id, approval)
   work.effects.push({ kind: 'asked', approval })
@@ -90,12 +93,19 @@ export function settleApproval(
   if (approval.status !== status) work.effects.push({ kind: 'settled', approval: next })
 }
 
-/** Why a person is not asked again in the same incident, null if nobody has said no. */
+/** What was said of a trouble that is over does not count any more. */
+export function forgetDecisions(work: Work, service: string): void {
+  for (const [id, approval] of work.approvals)
+    if (approval.service === service && !approval.isOver)
+      work.approvals.set(id, { ...approval, isOver: true })
+}
+
+/** Why a person is not asked again while the trouble lasts, null if nobody has said no. */
 export function declined(work: Work, run: Run, step: string): string | null {
-  if (run.by !== null || run.incident === null) return null
+  if (run.by !== null) return null
   const earlier = [...work.approvals.values()].findLast(
     (one) =>
-      one.incident === run.incident &&
+      !one.isOver &&
       one.service === run.service &&
       one.step === step &&
       one.runbook === run.runbook.id &&

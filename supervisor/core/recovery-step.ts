@@ -1,5 +1,5 @@
 /** The one entry to repairs: state and fact in, state and intentions out. Every run's own life is in recovery.ts. */
-import type { Approval } from './approval.ts'
+import { type Approval, forgetDecisions } from './approval.ts'
 import { look, tell } from './recovery.ts'
 import type { Decided, RecoveryEffect, RecoveryEvent, RecoveryState, Run, Work } from './recovery-state.ts'
 import { noteTried, refusalOf } from './repair-budget.ts'
@@ -58,7 +58,7 @@ function route(work: Work, event: RecoveryEvent): void {
       for (const run of [...work.runs.values()])
         if (run.service === event.service && (event.incident === null || run.incident === event.incident))
           tell(work, run.id, { kind: 'resolved' })
-      return
+      return forgetDecisions(work, event.service)
     case 'recovered':
       for (const id of [...work.runs.keys()]) tell(work, id, { kind: 'recovered' })
       return

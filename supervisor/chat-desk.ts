@@ -1,0 +1,84 @@
+/** What the chat on the phone may have done, in terms of the control API; and the messages that ask for approvals. */
+import { basename } from 'node:path'
+import type { Notice } from './core/alert.ts'
+import type { Approval } from './core/approval.ts'
+import { PaiosError } from './errors.ts'
+import type { Control } from './shell/api.ts'
+import type { Repairs } from './shell/repairs.ts'
+import type { Supervisor } from './shell/supervisor.ts'
+import type { ChatPort, Press } from './shell/telegram-chat.ts'
+
+/** What of a runbook fits into a message, in characters. */
+const RUNBOOK_CHARS = 3_000
+const KEY = /^approval-(\d+)$/
+
+/** Connects the chat with everything that decides, and asks there for approvals. */
+export function openChatDesk(supervisor: Supervisor, control: Control, repairs: Repairs): void {
+  const { alerting, alerts } = supervisor
+  repairs.subscribe((event) => {
+    if (event.kind !== 'approvalAsked') return
+    const thread = alerting.incidentOf(event.approval.service)?.thread ?? null
+    const wall = supervisor.clock.wall()
+    alerts.outbox.save({ ...NOTHING, notices: [noticeOf(event.approval, thread, wall)] })
+  })
+  alerts.listening.connect(portOf(supervisor, control))
+}
+
+const NOTHING = { incidents: [], mutes: [], kept: [], notices: [], events: [] }
+
+/** Answers the incident's message where there is one, and stands by itself otherwise. */
+function noticeOf(approval: Approval, thread: string | null, wall: number): Notice {
+  const { id, service, action, runbook, shown } = approval
+  return {
+    key: `approval-${id}`,
+    thread: thread ?? `approval-${id}`,
+    kind: 'approval',
+    op: thread === null ? 'send' : 'reply',
+    severity: 'warning',
+    sound: true,
+    title: `${service}: ${action} waits for your decision`,
+    lines: [...shown, `runbook ${runbook}`, `paios approve ${id}`],
+    buttons: ['approve', 'deny', 'runbook'],
+    service,
+    wall,
+  }
+}
+
+function portOf(supervisor: Supervisor, control: Control): ChatPort {
+  const decide = async ({ key, by }: Press, verdict: 'approved' | 'denied') => {
+    const id = Number(KEY.exec(key)?.[1])
+    if (!Number.isSafeInteger(id)) throw new PaiosError('usage', 'this message asks for no approval')
+    const { result, text } = await control.repairs.decide(id, verdict, by)
+    return verdict === 'denied' && result === 'denied' ? 'denied: it is left as it is' : `${result}: ${text}`
+  }
+  return {
+    acknowledge: ({ thread, by }) => control.alerts.acknowledge(thread, by).message,
+    mute: ({ name, thread, forMs, because, by }) =>
+      control.alerts.mute({ name: name ?? thread, rule: null, severity: null, forMs, because, by }).message,
+    async restart({ service }) {
+      if (service === null) throw new PaiosError('usage', 'this message is about no service')
+      return (await control.restart(service, { now: false })).message
+    },
+    approve: (press) => decide(press, 'approved'),
+    deny: (press) => decide(press, 'denied'),
+    async runbookText({ service, thread }) {
+      const { findRunbook, readRunbook } = await import('./document/runbook.ts')
+      const shown = supervisor.services().find(({ name }) => name === service)
+      const rule = supervisor.alerting.incidents().find((one) => one.thread === thread)?.lines[0]?.rule
+      const path = shown?.runbook ?? (rule === undefined ? null : findRunbook('', rule))
+      if (path === null || path === undefined)
+        throw new PaiosError('unknown-runbook', 'there is no runbook for this')
+      const { body } = readRunbook(path, false)
+      const from = body.indexOf('## Check')
+      return `${basename(path, '.md')}\n\n${body.slice(Math.max(0, from), from + RUNBOOK_CHARS).trim()}`
+    },
+    status: () =>
+      supervisor
+        .services()
+        .map(({ name, state, reason }) => `${name}: ${state}${reason === null ? '' : `, ${reason}`}`),
+    events: (count) =>
+      control
+        .events({ after: 0, limit: count, service: null, sinceMs: null })
+        .map(({ at, subject, text }) => `${at.slice(11, 19)} ${subject} ${text}`),
+  }
+}
