@@ -20,7 +20,7 @@ import type { ProcessTable } from './shell/process-table.ts'
 import type { RepairControl, RunAsked, RunReport } from './shell/repair-api.ts'
 import type { RepairEvent } from './shell/repair-event.ts'
 import type { Stage } from './shell/repair-stage.ts'
-import { openRepairs, type Repairs } from './shell/repairs.ts'
+import { type Considered, openRepairs, type Repairs } from './shell/repairs.ts'
 import type { Secrets } from './shell/secrets.ts'
 import type { Supervisor } from './shell/supervisor.ts'
 
@@ -80,7 +80,11 @@ export function openRepairing(options: RepairingOptions): {
           event: 'warning',
           text: `no runbook can be looked at: ${message}`,
         })
-      return repairs.consider({ service, rule, incident, held: held(service) }).catch(failed)
+      const known = ({ ok, run }: Considered) => (ok && run !== null ? repairs.known(run) : undefined)
+      return repairs
+        .consider({ service, rule, incident, held: held(service) })
+        .then(known)
+        .catch(failed)
     },
     tell: alerting.evaluated,
     over: (service) => repairs.resolved(service, null),

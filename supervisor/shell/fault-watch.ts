@@ -8,7 +8,7 @@ import type { Finding } from '../core/alert.ts'
 /** While a trouble lasts its repair is considered again this often. */
 const AGAIN_MS = 30_000
 /** Findings wait this long at most until it is known whether they are being repaired. */
-const HOLD_MS = 1_000
+const HOLD_MS = 3_000
 
 export type FaultWatchOptions = {
   readonly isInTrouble: (service: string) => boolean

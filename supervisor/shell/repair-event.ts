@@ -1,4 +1,6 @@
 /** What is told of repairs: journal events for the operator, and events for alerts, buttons and metrics. */
+
+import type { RunbookStep } from '../../schemas/runbook.ts'
 import type { Approval } from '../core/approval.ts'
 import type { Outcome, RecoveryEffect, Run } from '../core/recovery-state.ts'
 import type { Tell } from './processes.ts'
@@ -7,12 +9,14 @@ import type { Tell } from './processes.ts'
 export type RepairEvent =
   | {
       readonly kind: 'repairBegun'
+      readonly run: number
       readonly service: string
       readonly runbook: string
       readonly verifyMs: number
     }
   | {
       readonly kind: 'repairSucceeded' | 'repairFailed'
+      readonly run: number
       readonly service: string
       readonly runbook: string
       readonly text: string
@@ -25,53 +29,62 @@ type Announced = Extract<
   { kind: 'begun' | 'stepped' | 'ended' | 'asked' | 'settled' | 'breaker' }
 >
 
-/** Tells both. */
+/** Tells both. A repair has begun with the first of its safe steps that is done and verified, not with a look. */
 export function announcer(tell: Tell, emit: (event: RepairEvent) => void) {
-  return (effect: Announced): void => {
-    const note = (service: string, text: string) => tell(service, { kind: 'noted', event: 'repair', text })
-    switch (effect.kind) {
-      case 'begun': {
-        const { run } = effect
-        note(
-          run.service,
-          `run ${run.id} of ${run.runbook.id} begins: ${run.by === null ? run.rule : `asked by ${run.by}`}`,
-        )
-        const verifyMs = safeMs(run)
-        if (run.by === null && verifyMs > 0)
-          emit({ kind: 'repairBegun', service: run.service, runbook: run.runbook.id, verifyMs })
-        return
+  const underWay = new Set<number>()
+  const note = (service: string, text: string) => tell(service, { kind: 'noted', event: 'repair', text })
+  return {
+    isUnderWay: (run: number): boolean => underWay.has(run),
+    /** A step is done, or was in the middle when an earlier supervisor ended. */
+    working(run: Run, step: RunbookStep): void {
+      if (run.by !== null || step.class !== 'safe' || step.verify === null || underWay.has(run.id)) return
+      underWay.add(run.id)
+      const { id, service, runbook } = run
+      emit({ kind: 'repairBegun', run: id, service, runbook: runbook.id, verifyMs: safeMs(run) })
+    },
+    announce(effect: Announced): void {
+      switch (effect.kind) {
+        case 'begun': {
+          const { run } = effect
+          const why = run.by === null ? run.rule : `asked by ${run.by}`
+          return note(run.service, `run ${run.id} of ${run.runbook.id} begins: ${why}`)
+        }
+        case 'stepped':
+          return note(
+            effect.run.service,
+            `run ${effect.run.id}, ${effect.step.id}: ${wordOf(effect.outcome)}`,
+          )
+        case 'ended': {
+          const { run, outcome } = effect
+          note(run.service, `run ${run.id} of ${run.runbook.id} is over: ${wordOf(outcome)}`)
+          const kind = outcome.result === 'succeeded' ? 'repairSucceeded' : 'repairFailed'
+          if (underWay.delete(run.id))
+            emit({ kind, run: run.id, service: run.service, runbook: run.runbook.id, text: outcome.text })
+          return emit({ kind: 'runEnded', run, outcome })
+        }
+        case 'asked':
+        case 'settled': {
+          const { approval } = effect
+          const by = approval.by === null ? '' : ` by ${approval.by}`
+          note(approval.service, `approval ${approval.id} of ${approval.step}: ${approval.status}${by}`)
+          return emit({ kind: effect.kind === 'asked' ? 'approvalAsked' : 'approvalSettled', approval })
+        }
+        case 'breaker':
+          return note(
+            effect.service,
+            effect.reason === null
+              ? 'repairs by itself are allowed again'
+              : `no more repairs by itself: ${effect.reason}`,
+          )
       }
-      case 'stepped':
-        return note(effect.run.service, `run ${effect.run.id}, ${effect.step.id}: ${wordOf(effect.outcome)}`)
-      case 'ended': {
-        const { run, outcome } = effect
-        note(run.service, `run ${run.id} of ${run.runbook.id} is over: ${wordOf(outcome)}`)
-        const kind = outcome.result === 'succeeded' ? 'repairSucceeded' : 'repairFailed'
-        if (run.by === null && safeMs(run) > 0)
-          emit({ kind, service: run.service, runbook: run.runbook.id, text: outcome.text })
-        return emit({ kind: 'runEnded', run, outcome })
-      }
-      case 'asked':
-      case 'settled': {
-        const { approval } = effect
-        const by = approval.by === null ? '' : ` by ${approval.by}`
-        note(approval.service, `approval ${approval.id} of ${approval.step}: ${approval.status}${by}`)
-        return emit({ kind: effect.kind === 'asked' ? 'approvalAsked' : 'approvalSettled', approval })
-      }
-      case 'breaker':
-        return note(
-          effect.service,
-          effect.reason === null
-            ? 'repairs by itself are allowed again'
-            : `no more repairs by itself: ${effect.reason}`,
-        )
-    }
+    },
   }
 }
 
-/** How long the steps that need no person may take. */
-const safeMs = ({ steps }: Run) =>
+/** How long the steps from here on that need no person may take. */
+const safeMs = ({ steps, index }: Run) =>
   steps
+    .slice(index)
     .filter(({ class: of, verify }) => of === 'safe' && verify !== null)
     .reduce((sum, { timeout, verify }) => sum + timeout + (verify?.within ?? 0), 0)
 

@@ -74,7 +74,7 @@ export function openRepairs({ stage, journal, clock, tell, choose }: RepairsOpti
   const closing = new AbortController()
   const refused = new Map<string, string>()
   let state: RecoveryState = journal.repairs()
-  const announce = announcer(tell, (event) => {
+  const teller = announcer(tell, (event) => {
     for (const listener of listeners) listener(event)
   })
 
@@ -101,8 +101,10 @@ export function openRepairs({ stage, journal, clock, tell, choose }: RepairsOpti
           look: await look(effect.run, effect.step),
         }))
       case 'act':
+        teller.working(effect.run, effect.step)
         return answerLater(effect.run, () => act(effect.run, effect.step, isKept))
       case 'verify':
+        teller.working(effect.run, effect.step)
         return answerLater(effect.run, () => verify(effect.run, effect.step))
       case 'undo':
         return answerLater(effect.run, async () => ({
@@ -110,7 +112,7 @@ export function openRepairs({ stage, journal, clock, tell, choose }: RepairsOpti
           ...(await remedies.undo(effect.run, effect.step)),
         }))
       default:
-        return announce(effect)
+        return teller.announce(effect)
     }
   }
 
@@ -223,6 +225,17 @@ export function openRepairs({ stage, journal, clock, tell, choose }: RepairsOpti
     resolved: (service: string, incident: string | null) =>
       void post({ kind: 'resolved', service, incident }),
     state: (): RecoveryState => state,
+    /** Resolves once a run repairs something, waits for a person, or is over. */
+    known: (id: number): Promise<void> =>
+      new Promise((resolve) => {
+        if (teller.isUnderWay(id) || !state.runs.some((run) => run.id === id)) return resolve()
+        const listener = (event: RepairEvent) => {
+          if (runOf(event) !== id) return
+          listeners.delete(listener)
+          resolve()
+        }
+        listeners.add(listener)
+      }),
     approvals: (): readonly Approval[] => state.approvals,
     approve: (id: number, by: string): Considered => decide(id, 'approved', by),
     deny: (id: number, by: string): Considered => decide(id, 'denied', by),
@@ -250,6 +263,11 @@ export function openRepairs({ stage, journal, clock, tell, choose }: RepairsOpti
 
 type WithoutTime<T> = T extends unknown ? Omit<T, 'at' | 'wall'> : never
 const limitsOf = ({ stopOn, cooldown }: Runbook['auto']) => ({ stopOn, cooldown })
+
+function runOf(event: RepairEvent): number {
+  if (event.kind === 'runEnded') return event.run.id
+  return 'approval' in event ? event.approval.run : event.run
+}
 
 /** Nothing but answers came of it. */
 const isSame = (before: RecoveryState, after: RecoveryState) =>
