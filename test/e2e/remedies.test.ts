@@ -9,6 +9,7 @@ import { call } from '../../supervisor/cli/client.ts'
 import type { RepairView, RunReport } from '../../supervisor/shell/repair-api.ts'
 import { installBrains, orSkip } from '../brains.ts'
 import { installServers } from '../mcp-servers.ts'
+import { type FakeTelegram, OWNER, startTelegram, TOKEN } from '../telegram-server.ts'
 import {
   createGatewayMesh,
   createStory,
@@ -209,15 +210,20 @@ describe('runbooks that run', { concurrency: true, timeout: 600_000 }, () => {
         const { approvals } = await view(mesh)
         return approvals.find((one) => one.service === service && one.status === 'pending')
       })
+    let telegram: FakeTelegram
     before(async () => {
+      telegram = await startTelegram()
+      mkdirSync(join(mesh.home, 'secrets'), { mode: 0o700 })
+      writeFileSync(at('secrets/telegram'), TOKEN, { mode: 0o600 })
       mkdirSync(join(mesh.home, 'runbooks'))
-      const names = ['denied', 'expires', 'slow', 'useless', 'dry']
+      const names = ['denied', 'expires', 'slow', 'useless', 'dry', 'pressed']
       for (const name of names) writeFileSync(at(name), '')
       mend('denied', `touch ${at('denied')}`)
       mend('expires', `touch ${at('expires')}`, ', approval: { expires: 2s }')
       mend('slow', `echo x >> ${at('slow-acts')}; touch ${at('slow')}; sleep 600`, ', timeout: 10m')
       mend('useless', `echo x >> ${at('useless-acts')}; sleep 600`, ', timeout: 10m', '2s')
       mend('dry', `touch ${at('dry')}`)
+      mend('pressed', `touch ${at('pressed')}`)
       mesh.write(
         Object.fromEntries(
           names.map((name) => [
@@ -225,10 +231,28 @@ describe('runbooks that run', { concurrency: true, timeout: 600_000 }, () => {
             { command: ['/bin/sh', '-c', 'exec sleep 100000', 'sh'], probes: [ready(name)] },
           ]),
         ),
+        {
+          alerts: {
+            telegram: { token: `\${file:${at('secrets/telegram')}}`, chat: OWNER, api: telegram.url },
+          },
+        },
       )
       assert.equal((await mesh.cli(['up'])).code, 0)
     })
-    after(() => mesh.end())
+    after(async () => {
+      await mesh.end()
+      await telegram.close()
+    })
+
+    it('a press on Approve in the chat has it done', async () => {
+      rmSync(at('pressed'))
+      const asks = (text: string) => text.includes('pressed: command.run waits for your decision')
+      const message = await until('the message', () => telegram.shown().find(({ text }) => asks(text)))
+      assert.match(message.text, /touch/)
+      await telegram.press(message, 'Approve')
+      await until('it is done', () => existsSync(at('pressed')))
+      await untilEnded(mesh, 'pressed', /is over: succeeded/)
+    })
 
     it('a step that was denied is not done, and not asked for again', async () => {
       rmSync(at('denied'))
