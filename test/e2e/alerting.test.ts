@@ -69,9 +69,12 @@ describe('a failure reaches the phone', LIMIT, () => {
     const { id, severity, told, why, next, runbook } = (await incident('kb'))!
     assert.deepEqual([severity, why, next], ['critical', null, 'paios logs kb; then paios start kb'])
     assert.ok(told !== null && runbook !== null)
-    const screen = await mesh.cli(['status'])
+    // What follows the first message comes a second later, since a chat takes one a second.
+    const screen = await until('all of it is told', async () => {
+      const shown = await mesh.cli(['status'])
+      return /alerts: telegram ok \d\d:\d\d/.test(shown.stdout) ? shown : null
+    })
     assert.match(screen.stdout, new RegExp(`kb +failed .*\\(${id}\\)`))
-    assert.match(screen.stdout, /alerts: telegram ok \d\d:\d\d/)
     const { stdout, code } = await mesh.cli(['alerts'])
     assert.equal(code, 1)
     assert.match(stdout, new RegExp(`^${id} +critical .*kb failed for good`, 'm'))
