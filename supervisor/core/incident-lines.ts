@@ -83,7 +83,8 @@ function begin(scope: AlertScope, findings: readonly Finding[], recent: Incident
   // Info that is new is no reason to tell again of what is over.
   if (recent && (isInfo(recent) || !findings.every(isInfo))) return reopen(scope, recent)
   const id = `i${state.standing.nextId}`
-  stand(scope, { nextId: state.standing.nextId + 1 })
+  const { [keyOf(subject)]: repair, ...repairs } = state.standing.repairs
+  stand(scope, { nextId: state.standing.nextId + 1, ...(repair ? { repairs } : {}) })
   count(scope, 'opened')
   const fresh: Incident = {
     id,
@@ -103,7 +104,7 @@ function begin(scope: AlertScope, findings: readonly Finding[], recent: Incident
     thread: id,
     hush: null,
     acked: null,
-    repair: null,
+    repair: repair ?? null,
     mutedAs: null,
     isDue: false,
     also: [],

@@ -181,6 +181,8 @@ export type Standing = {
   readonly activity: Activity | null
   /** Info of the quiet hours, for the digest. */
   readonly overnight: readonly string[]
+  /** Repairs that were begun before an incident was open, by subject. */
+  readonly repairs: Readonly<Record<string, Repair>>
   /** The local date of the last digest; empty before the first, null where none was thought of yet. */
   readonly digestDate: string | null
   readonly counts: Counts
@@ -237,6 +239,7 @@ export const EMPTY_STANDING: Standing = {
   bundles: [],
   activity: null,
   overnight: [],
+  repairs: {},
   digestDate: null,
   counts: { opened: 0, closed: 0, silent: 0, told: 0 },
 }

@@ -8,7 +8,7 @@
  *   resolved   for 120 s nothing fired; the same subject within 15 min opens it again
  */
 
-import { type AlertScope, nameOf, put, tell } from './alert-scope.ts'
+import { type AlertScope, keyOf, nameOf, put, stand, tell } from './alert-scope.ts'
 import { ask, settle as settleApproval } from './approval-notices.ts'
 import { followBundles, forgetOld, isStormRepeated, membersOf, tellNew } from './bundles.ts'
 import { collectInfo, tellActivity, tellDigest } from './digest.ts'
@@ -19,10 +19,11 @@ import {
   type Incident,
   type IncidentEffect,
   type Mute,
+  type Repair,
   type Standing,
 } from './incident.ts'
 import type { IncidentEvent } from './incident-event.ts'
-import { activeLines, applyFindings, silenceLines } from './incident-lines.ts'
+import { activeLines, applyFindings, REOPEN_MS, silenceLines } from './incident-lines.ts'
 import { addMute, endMutes, removeMutes } from './mute.ts'
 import { beginStartup, beginWake, changeMaintenance, changeNetwork, endWindows } from './suppression.ts'
 import { acknowledge, close, follow, isStanding, voiceOf } from './telling.ts'
@@ -127,27 +128,32 @@ function repair(
   scope: AlertScope,
   event: Extract<IncidentEvent, { kind: 'repair-begun' | 'repair-ended' }>,
 ): void {
-  const { kind, name } = event.subject
+  const key = keyOf(event.subject)
   const incident = [...scope.state.incidents.values()].find(
-    ({ subject, state }) => subject.kind === kind && subject.name === name && state !== 'resolved',
+    ({ subject, state }) => keyOf(subject) === key && state !== 'resolved',
   )
-  if (!incident) return
-  const old = incident.repair
+  const { repairs } = scope.state.standing
+  const old = incident ? incident.repair : (repairs[key] ?? null)
   const { runbook } = event
-  if (event.kind === 'repair-begun') {
-    const begun = {
-      runbook,
-      untilAt: scope.at + event.verifyMs,
-      runs: (old?.runs ?? 0) + 1,
-      state: 'running' as const,
-    }
-    const text = `the runbook ${runbook} repairs it`
-    put(scope, tell(scope, { ...incident, repair: begun, isDirty: true }, 'repair', text))
-    return
+  const isBegun = event.kind === 'repair-begun'
+  const fresh: Repair = {
+    runbook,
+    untilAt: isBegun ? scope.at + event.verifyMs : (old?.untilAt ?? scope.at),
+    runs: (old?.runs ?? 0) + (isBegun || old === null ? 1 : 0),
+    state: isBegun ? 'running' : event.isHealed ? 'succeeded' : 'failed',
   }
-  const state = event.isHealed ? ('succeeded' as const) : ('failed' as const)
-  const ended = { untilAt: scope.at, runs: 1, ...old, runbook, state }
-  put(scope, tell(scope, { ...incident, repair: ended, isDirty: true }, 'repair', event.text))
+  if (incident) {
+    const text = isBegun ? `the runbook ${runbook} repairs it` : event.text
+    put(scope, tell(scope, { ...incident, repair: fresh, isDirty: true }, 'repair', text))
+  } else stand(scope, { repairs: { ...repairs, [key]: fresh } })
+}
+
+/** Repairs that no incident has followed are forgotten. */
+function forgetRepairs(scope: AlertScope): void {
+  const { repairs } = scope.state.standing
+  const all = Object.entries(repairs)
+  const kept = all.filter(([, { untilAt }]) => scope.at < untilAt + REOPEN_MS)
+  if (kept.length < all.length) stand(scope, { repairs: Object.fromEntries(kept) })
 }
 
 /** What follows from the time and from everything that is known. */
@@ -157,6 +163,7 @@ function settle(scope: AlertScope, before: ReadonlyMap<string, Incident>, isEval
   endMutes(scope)
   recallUnmuted(scope)
   settleFlaps(scope)
+  forgetRepairs(scope)
   silenceLines(scope)
   for (const { id } of [...state.incidents.values()]) {
     const incident = state.incidents.get(id)!

@@ -216,6 +216,19 @@ describe('a repair', () => {
     verifyMs: 90 * SECOND,
   } as const
 
+  it('that was begun before its incident was open keeps it silent, too', () => {
+    const stage = new AlertStage([service('kb')])
+    stage.tell(begun)
+    assert.deepEqual(stage.fire(down('kb')).map(brief), ['opened send'])
+    assert.equal(stage.incident('kb').hush?.kind, 'repair')
+    stage.pass(2 * MINUTE)
+    assert.deepEqual(
+      stage.notices.filter(({ sound }) => sound).map(brief),
+      ['worsened reply sound'],
+      'it is too late',
+    )
+  })
+
   it('that heals makes no sound', () => {
     const stage = new AlertStage([service('kb')])
     stage.fire(degraded('kb'))
