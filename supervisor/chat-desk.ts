@@ -1,7 +1,5 @@
 /** What the chat on the phone may have done, in terms of the control API; and the messages that ask for approvals. */
 import { basename } from 'node:path'
-import type { Notice } from './core/alert.ts'
-import type { Approval } from './core/approval.ts'
 import { PaiosError } from './errors.ts'
 import type { Control } from './shell/api.ts'
 import type { Repairs } from './shell/repairs.ts'
@@ -17,31 +15,12 @@ export function openChatDesk(supervisor: Supervisor, control: Control, repairs: 
   const { alerting, alerts } = supervisor
   repairs.subscribe((event) => {
     if (event.kind !== 'approvalAsked') return
-    const thread = alerting.incidentOf(event.approval.service)?.thread ?? null
-    const wall = supervisor.clock.wall()
-    alerts.outbox.save({ ...NOTHING, notices: [noticeOf(event.approval, thread, wall)] })
+    const { id, service, action, runbook, shown } = event.approval
+    const title = `${service}: ${action} waits for your decision`
+    const lines = [...shown, `runbook ${runbook}`, `paios approve ${id}`]
+    alerting.tell({ kind: 'approval-asked', id, service, title, lines })
   })
   alerts.listening.connect(portOf(supervisor, control))
-}
-
-const NOTHING = { incidents: [], mutes: [], kept: [], notices: [], events: [] }
-
-/** Answers the incident's message where there is one, and stands by itself otherwise. */
-function noticeOf(approval: Approval, thread: string | null, wall: number): Notice {
-  const { id, service, action, runbook, shown } = approval
-  return {
-    key: `approval-${id}`,
-    thread: thread ?? `approval-${id}`,
-    kind: 'approval',
-    op: thread === null ? 'send' : 'reply',
-    severity: 'warning',
-    sound: true,
-    title: `${service}: ${action} waits for your decision`,
-    lines: [...shown, `runbook ${runbook}`, `paios approve ${id}`],
-    buttons: ['approve', 'deny', 'runbook'],
-    service,
-    wall,
-  }
 }
 
 function portOf(supervisor: Supervisor, control: Control): ChatPort {

@@ -47,7 +47,6 @@ const LAYERS = {
   errors: ['supervisor/errors.ts', 'supervisor/version.ts', 'supervisor/spec-hash.ts'],
   top: [
     'supervisor/alert-desk.ts',
-    'supervisor/chat-port.ts',
     'supervisor/boot/',
     'supervisor/main.ts',
     'supervisor/chat-desk.ts',

@@ -121,6 +121,6 @@ export function renderReport(
     ),
   )
   section('its last output', report.logTail.map(plain))
-  if (report.evidence !== null) lines.push(`  what it was doing when it hung: ${report.evidence}`)
+  if (report.evidence !== null) lines.push(`  what was to be seen: ${report.evidence}`)
   return `${lines.join('\n')}\n`
 }

@@ -48,13 +48,6 @@ export type IncidentFact =
       readonly title: string
       readonly lines: readonly string[]
     }
-  | {
-      readonly kind: 'approval-settled'
-      readonly id: number
-      readonly service: string
-      readonly title: string
-      readonly text: string
-    }
 
 /** A fact with its two times: awake milliseconds and Unix milliseconds. */
 export type IncidentEvent = IncidentFact & { readonly at: number; readonly wall: number }

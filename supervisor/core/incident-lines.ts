@@ -215,10 +215,8 @@ export function silenceLines(scope: AlertScope): void {
     const lines = incident.lines.map((line) => {
       if (line.endedWall !== null) return line
       const silence = silenceOf(scope, open, incident, line)
-      if (silence?.kind === 'muted' && silence.by !== null && mutedAs?.mute !== silence.by) {
-        const worst = worstOf(activeLines(incident).map(({ severity }) => severity)) ?? line.severity
-        mutedAs = { mute: silence.by, severity: worst }
-      }
+      if (silence?.kind === 'muted' && silence.by !== null && mutedAs?.mute !== silence.by)
+        mutedAs = { mute: silence.by, severity: 'critical' }
       return isSame(line.silence, silence) ? line : { ...line, silence }
     })
     const isChanged = mutedAs !== incident.mutedAs || lines.some((line, i) => line !== incident.lines[i])

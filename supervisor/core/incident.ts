@@ -91,7 +91,7 @@ export type Incident = {
   readonly hush: Hush | null
   readonly acked: { readonly by: string; readonly wall: number } | null
   readonly repair: Repair | null
-  /** The mute that held it first, and the worst that it was to hold: what is worse breaks it. */
+  /** The mute that held it last, and the worst that fired when it was set: what is worse breaks it. */
   readonly mutedAs: { readonly mute: string; readonly severity: Severity } | null
   /** A mute of it has ended: it is to be told again. */
   readonly isDue: boolean

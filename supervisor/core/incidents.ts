@@ -9,7 +9,7 @@
  */
 
 import { type AlertScope, keyOf, nameOf, put, stand, tell } from './alert-scope.ts'
-import { ask, settle as settleApproval } from './approval-notices.ts'
+import { ask } from './approval-notices.ts'
 import { followBundles, forgetOld, isStormRepeated, membersOf, tellNew } from './bundles.ts'
 import { collectInfo, tellActivity, tellDigest } from './digest.ts'
 import { countChange, settleFlaps } from './flapping.ts'
@@ -108,8 +108,6 @@ function apply(scope: AlertScope, event: IncidentEvent): void {
       return repair(scope, event)
     case 'approval-asked':
       return ask(scope, event)
-    case 'approval-settled':
-      return settleApproval(scope, event)
   }
 }
 

@@ -1,8 +1,9 @@
 /**
  * Mutes: an operator holds the messages of some alerts for a while and says why. A critical alert is held for 24 h at
- * most, whatever was asked for, and what becomes worse than it was breaks the mute.
+ * most, whatever was asked for. What is worse than what fired when it was muted breaks the mute; one that was set
+ * before anything fired is meant for whatever comes.
  */
-import { type AlertScope, isWorse, nameOf, recordPlain, stand } from './alert-scope.ts'
+import { type AlertScope, isWorse, nameOf, put, recordPlain, stand, worstOf } from './alert-scope.ts'
 import type { Incident, Line, Matcher, Mute } from './incident.ts'
 import { spanText } from './local-time.ts'
 
@@ -32,6 +33,13 @@ export function addMute(
     by: asked.by,
   }
   state.mutes.set(id, mute)
+  for (const incident of [...state.incidents.values()]) {
+    const held = incident.lines.filter((line) => line.endedWall === null && isMatched(incident, line, mute))
+    if (held.length === 0 || incident.state === 'resolved') continue
+    // Info says nothing of how bad it may get.
+    const severities = held.map(({ severity }) => severity).filter((one) => one !== 'info')
+    put(scope, { ...incident, mutedAs: { mute: id, severity: worstOf(severities) ?? 'critical' } })
+  }
   scope.effects.push({ kind: 'save-mute', mute })
   recordPlain(scope, 'muted', `${id}: ${whatOf(mute)} for ${spanText(forMs)} by ${mute.by}: ${mute.because}`)
 }

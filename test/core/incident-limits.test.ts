@@ -156,6 +156,20 @@ describe('a mute', () => {
     assert.deepEqual(said.map(brief), ['opened send sound'])
   })
 
+  it('that was set before anything fired is meant for whatever comes', () => {
+    const stage = new AlertStage([service('kb')])
+    mute(stage, 'kb', HOUR)
+    stage.fire(finding('ServiceCrashed', 'kb', { severity: 'info' }))
+    stage.fire(degraded('kb'))
+    stage.fire(down('kb'))
+    assert.deepEqual(stage.pass(10 * MINUTE), [])
+    const other = new AlertStage([service('kb')])
+    other.fire(finding('ServiceCrashed', 'kb', { severity: 'info' }))
+    mute(other, 'kb', HOUR)
+    other.fire(down('kb'))
+    assert.equal(other.pass(10 * MINUTE).filter(({ kind }) => kind !== 'updated').length, 0)
+  })
+
   it('holds what is critical for a day at most, and a warning as long as was asked for', () => {
     const stage = new AlertStage([service('kb'), service('web')])
     mute(stage, 'kb', 7 * DAY)
@@ -220,26 +234,23 @@ describe('a question', () => {
     ...{ title: 'Restore openclaw.json?', lines: ['- "port": 1'] },
   })
 
-  it('has two buttons and a sound, at most twelve in an hour and none at night; its answer is an edit', () => {
+  it('has two buttons and a sound, at most twelve in an hour and none at night', () => {
     const stage = new AlertStage([service('kb')])
     const [first] = stage.tell(asked(1))
-    assert.deepEqual([first && brief(first), first?.buttons], ['approval send sound', ['approve', 'deny']])
+    assert.deepEqual(
+      [first && brief(first), first?.key, first?.buttons],
+      ['approval send sound', 'approval-1', ['approve', 'deny', 'runbook']],
+    )
     for (let id = 2; id <= 20; id++) stage.tell(asked(id))
     assert.equal(stage.notices.filter(({ sound }) => sound).length, 12)
-    const settled = { ...asked(1), kind: 'approval-settled', text: 'approved by me' } as const
-    const [answer] = stage.tell(settled)
-    assert.deepEqual(
-      [answer && brief(answer), answer?.thread, answer?.title],
-      ['updated edit', 'approval-1', 'Restore openclaw.json?: approved by me'],
-    )
     const night = new AlertStage([service('kb')], NOON + 15 * HOUR)
     assert.deepEqual(night.tell(asked(1)).map(brief), ['approval send'])
   })
 
-  it('is part of the story of the incident', () => {
+  it('answers the message of its incident, and is part of its story', () => {
     const stage = new AlertStage([service('kb')])
     stage.fire(down('kb'))
-    stage.tell(asked(3))
+    assert.deepEqual(stage.tell(asked(3)).map(brief), ['approval reply sound'])
     assert.match(stage.incident('kb').timeline.at(-1)?.text ?? '', /approval 3 is asked for/)
   })
 })

@@ -58,11 +58,12 @@ describe('a failure reaches the phone', LIMIT, () => {
     })
     assert.ok(message)
     t.diagnostic(`from the kill to the message: ${Math.round(message.at - failedAt)} ms`)
-    assert.equal(message.isSilent, false)
     assert.deepEqual(
       message.buttons.map(({ text }) => text),
       ['Acknowledge', 'Silence 1 h', 'Restart', 'Runbook'],
     )
+    assert.equal(message.isSilent, false)
+    assert.equal(about('kb failed for good').length, 1)
   })
 
   it('and stands beside the service and in paios alerts, with what to type next', async () => {
@@ -133,6 +134,20 @@ describe('a failure reaches the phone', LIMIT, () => {
     assert.deepEqual(about('web'), [])
     assert.equal((await mesh.cli(['unmute', 'web'])).code, 0)
     await until('the message', () => about('web failed for good')[0])
+  })
+
+  it('is taken on by a press in the chat, which answers like the terminal', async () => {
+    const message = await until('its buttons', () =>
+      about('web failed for good').find(({ replyTo, buttons }) => replyTo === null && buttons.length > 0),
+    )
+    await telegram.press(message, 'Acknowledge')
+    await until('the press', async () => (await incident('web'))?.acknowledged)
+    assert.match((await incident('web'))?.acknowledged?.by ?? '', /^telegram /)
+    await until('its answer', () =>
+      telegram.answers().some((text) => /acknowledged: i\d+ \(web\)/.test(text)),
+    )
+    await telegram.write('/status')
+    await until('the status', () => telegram.shown().some(({ text }) => text.includes('calm: running')))
   })
 
   it('is held in maintenance, which status shows', async () => {

@@ -3,13 +3,10 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
-import { chatPort } from '../../supervisor/chat-port.ts'
 import type { Finding } from '../../supervisor/core/alert.ts'
 import { emptyMesh } from '../../supervisor/core/step.ts'
-import { PaiosError } from '../../supervisor/errors.ts'
 import { viewIncident } from '../../supervisor/shell/alert-views.ts'
 import { openAlerting } from '../../supervisor/shell/alerting.ts'
-import type { Control } from '../../supervisor/shell/api.ts'
 import { openJournal } from '../../supervisor/shell/journal.ts'
 import { openOutbox } from '../../supervisor/shell/outbox.ts'
 import { SILENT_NUMBERS } from './silent-numbers.ts'
@@ -117,42 +114,5 @@ describe('alerting over the journal', () => {
     const view = viewIncident(incident, null, { next: null })
     assert.deepEqual([view.title, view.next], ['kb failed for good.', 'paios runbook kb'])
     journal.close()
-  })
-})
-
-describe('the chat', () => {
-  const asked: unknown[] = []
-  const note =
-    (name: string) =>
-    (...words: unknown[]) => {
-      asked.push([name, ...words])
-      return { message: `${name} done`, names: [] }
-    }
-  const control = {
-    alerts: { acknowledge: note('acknowledge'), mute: note('mute') } as unknown as Control['alerts'],
-    restart: async (...words: unknown[]) => note('restart')(...words),
-    status: () => ({ services: [], warnings: ['disk full'], alerts: 'telegram ok' }) as never,
-    events: () => [],
-  }
-  const port = chatPort(control, async (...words) => ({ text: words.join(' ') }))
-  const press = (thread: string, service: string | null = null) => ({ thread, key: 'k', service, by: 'me' })
-
-  it('does what the terminal does', async () => {
-    assert.equal(port.acknowledge(press('i7')), 'acknowledge done')
-    assert.equal(await port.restart(press('i7', 'kb')), 'restart done')
-    const silence = { name: null, thread: 'i7', forMs: 1, because: 'b', by: 'me' }
-    assert.equal(port.mute(silence), 'mute done')
-    assert.deepEqual(asked.at(-1), [
-      'mute',
-      { name: 'i7', rule: null, severity: null, forMs: 1, because: 'b', by: 'me' },
-    ])
-    assert.deepEqual(port.status(), ['! disk full', '0 of 0 services are well; telegram ok'])
-  })
-
-  it('decides the approval that its message asks for, and no other', async () => {
-    assert.equal(await port.approve(press('approval-12')), '12 approved me')
-    assert.equal(await port.deny(press('approval-12')), '12 denied me')
-    await assert.rejects(async () => port.approve(press('i7')), PaiosError)
-    await assert.rejects(async () => port.restart(press('i7')), PaiosError)
   })
 })
