@@ -1,6 +1,6 @@
 /**
  * Repairs as part of a supervisor: what they may see and do of it, which runbook is for what, and what the control API
- * offers of them. Runbooks are read when there is a fault, so that a mesh that is well never loads what reads them.
+ * offers of them. Runbooks are read in another process, and here only when somebody asks for a run.
  */
 import type { Runbook } from '../schemas/runbook.ts'
 import type { Finding } from './core/alert.ts'
@@ -9,6 +9,7 @@ import type { Outcome, Result, Run } from './core/recovery-state.ts'
 import { budgetLeft } from './core/repair-budget.ts'
 import { processOf } from './core/rest.ts'
 import { nearest, PaiosError, unknownService } from './errors.ts'
+import { chooseElsewhere } from './runbook-choice.ts'
 import type { Control } from './shell/api.ts'
 import { openConfigKeeping } from './shell/config-keeping.ts'
 import { openFaultWatch } from './shell/fault-watch.ts'
@@ -55,7 +56,7 @@ export function openRepairing(options: RepairingOptions): {
     journal,
     clock: supervisor.clock,
     tell: supervisor.tell,
-    choose: async (wanted) => (await load()).chooseRunbook(home.root, wanted),
+    choose: (wanted) => chooseElsewhere(supervisor.programs, home.root, wanted),
   })
   const keeping = openConfigKeeping({
     copies: stage.copies,

@@ -58,6 +58,7 @@ const LAYERS = {
     'supervisor/discovery.ts',
     'supervisor/links/',
     'supervisor/offline.ts',
+    'supervisor/runbook-choice.ts',
     'supervisor/repairing.ts',
   ],
   probes: ['probes/'],
