@@ -1,6 +1,6 @@
 /** Rules about probes, and about the tools of MCP servers. */
 import { type AlertRule, WHILE_UNSETTLED } from './alert-rule.ts'
-import { and, operation, select, since } from './expression.ts'
+import { and, operation, select, since, unless } from './expression.ts'
 
 const service = { kind: 'service', label: 'service' } as const
 const isLive = and(
@@ -16,12 +16,17 @@ const tcp = (metric: string, values: string) => ({
 
 /** By name. */
 export const probeRules: Readonly<Record<string, AlertRule>> = {
+  /** During a start it is to be expected, and the start has a budget of its own. */
   ProbeFailing: {
     severity: 'warning',
-    when: operation(select('probe_consecutive_failures'), '>=', select('probe_failure_threshold'), [
-      'service',
-      'probe',
-    ]),
+    when: unless(
+      operation(select('probe_consecutive_failures'), '>=', select('probe_failure_threshold'), [
+        'service',
+        'probe',
+      ]),
+      operation(select('service_state', { state: ['starting'] }), '==', 1),
+      ['service'],
+    ),
     for: 0,
     keep: 0,
     heldBy: WHILE_UNSETTLED,
@@ -36,7 +41,11 @@ export const probeRules: Readonly<Record<string, AlertRule>> = {
     },
     silent: {
       at: 60,
-      series: { ...tcp('probe_consecutive_failures', '2x10'), ...tcp('probe_failure_threshold', '3x10') },
+      series: {
+        ...tcp('probe_consecutive_failures', '3x10'),
+        ...tcp('probe_failure_threshold', '3x10'),
+        'service_state{service="kb",state="starting"}': '1x10',
+      },
     },
   },
   ProbeUnknown: {

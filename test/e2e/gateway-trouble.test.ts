@@ -8,6 +8,7 @@ import type { ServiceStatus } from '../../schemas/status.ts'
 import { freePort, type GatewayHome, gatewayHome, installBrains } from '../brains.ts'
 import { BOT_TOKEN, startDoubles, telegram } from './gateway-doubles.ts'
 import {
+  ASIDE,
   createGatewayMesh,
   createStory,
   type GatewayMesh,
@@ -34,6 +35,9 @@ function pidOf({ pid }: ServiceStatus): number {
   return pid
 }
 
+/** Events of what belongs to a hang and has no fixed place among those of the life. */
+const BESIDE = new Set([...ASIDE, 'degraded', 'backoff', 'evidence'])
+
 describe('trouble around the OpenClaw gateway', { concurrency: true, timeout: 900_000 }, () => {
   describe('a gateway that hangs', { concurrency: false }, () => {
     const step = createStory()
@@ -55,9 +59,7 @@ describe('trouble around the OpenClaw gateway', { concurrency: true, timeout: 90
         assert.equal(service.restarts, life)
         const told = (await own.mesh.events({ service: 'gateway' })).slice(from)
         assert.deepEqual(
-          told
-            .map((event) => event.kind)
-            .filter((kind) => !['degraded', 'backoff', 'evidence'].includes(kind)),
+          told.map((event) => event.kind).filter((kind) => !BESIDE.has(kind)),
           ['hung', 'stopping', 'killed', 'exited', 'starting', 'started', 'ready'],
         )
         assert.match(

@@ -8,6 +8,7 @@ import Database from 'better-sqlite3'
 import type { JournalEvent, ServiceStatus } from '../../schemas/status.ts'
 import { request } from '../../supervisor/cli/client.ts'
 import {
+  ASIDE,
   createGatewayMesh,
   createStory,
   FOREIGN_MARKERS,
@@ -64,7 +65,7 @@ describe('the OpenClaw gateway under a supervisor', { timeout: 900_000 }, () => 
 
   /** Restarts taken and planned ones must show in the story; the last life's events, oldest first. */
   const since = async (id: number): Promise<JournalEvent[]> =>
-    (await own.mesh.events({ service: 'gateway' })).filter((event) => event.id > id)
+    (await own.mesh.events({ service: 'gateway' })).filter(({ id: at, kind }) => at > id && !ASIDE.has(kind))
   const lastId = async () => (await own.mesh.events()).at(-1)?.id ?? 0
   const well = (generation: number) =>
     own.untilGateway(`life ${generation} is ready`, (one) => isWell(one) && one.generation === generation)
@@ -99,7 +100,7 @@ describe('the OpenClaw gateway under a supervisor', { timeout: 900_000 }, () => 
         assert.equal(service.state === 'running', hasPassed, JSON.stringify(service))
       }
       assert.deepEqual(
-        (await own.mesh.events({ service: 'gateway' })).map((event) => event.kind),
+        (await since(0)).map((event) => event.kind),
         ['starting', 'started', 'ready'],
       )
     },
