@@ -251,7 +251,14 @@ describe('the OpenClaw gateway under a supervisor', { timeout: 900_000 }, () => 
     assert.ok(tree.includes(pid) && tree.length > 1, 'it has processes of its own')
     const { code, stdout } = await own.paios('down')
     assert.equal(code, 0, stdout)
-    assert.deepEqual(endingOf(own.mesh.journal), { code: 0, signal: null, class: 'success', asked: true })
+    assert.deepEqual(endingOf(own.mesh.journal), {
+      code: 0,
+      signal: null,
+      class: 'success',
+      asked: true,
+      isFinal: false,
+      isFailure: false,
+    })
     assert.match(own.log(), /received SIGTERM; shutting down[\s\S]*drain settled[\s\S]*completed cleanly/)
     assert.deepEqual(tree.filter(isAlive), [])
     await until('supervisor and keeper are gone', () => own.mesh.processes().length === 0)
