@@ -20,7 +20,9 @@ const LIMIT = { timeout: 600_000 }
 
 /** The environment without what an npm around this test says but whom to trust, and with this Node first on PATH. */
 function environment(more: Readonly<Record<string, string>>): Record<string, string | undefined> {
-  const own = Object.entries(process.env).filter(([name]) => !/^(npm_|PAIOS_|NODE_(?!EXTRA_CA_CERTS))/i.test(name))
+  const own = Object.entries(process.env).filter(
+    ([name]) => !/^(npm_|PAIOS_|NODE_(?!EXTRA_CA_CERTS))/i.test(name),
+  )
   const path = (process.env['PATH'] ?? '')
     .split(delimiter)
     .filter((folder) => !folder.includes('node_modules'))
