@@ -23,10 +23,11 @@ async function place(t: TestContext): Promise<Place> {
   mesh.write({ kb: { command: SLEEPER } }, { alerts })
   // Killed many times, it is started again at once.
   await mesh.cli(['up'], { PAIOS_KEEPER_MAX_WAIT: '0' })
+  // What was asked for: so many restarts are told of, too.
   const outbox = () => {
     const database = new Database(mesh.journal, { readonly: true })
     try {
-      return database.prepare('SELECT * FROM outbox ORDER BY id').all() as Message[]
+      return database.prepare("SELECT * FROM outbox WHERE kind = 'test' ORDER BY id").all() as Message[]
     } finally {
       database.close()
     }
@@ -126,14 +127,12 @@ describe('a supervisor that is killed while it tells', LIMIT, () => {
     const at = await place(t)
     for (let round = 1; round <= 10; round++) {
       ask(at.mesh)
-      await until('it is on record', () => at.outbox().filter(({ kind }) => kind === 'test').length >= round)
+      await until('it is on record', () => at.outbox().length >= round)
       kill(at.mesh.supervisorPid())
       await at.mesh.until('a supervisor', () => true)
     }
     await sent(at)
-    // So many restarts are told of, too.
-    const asked = at.outbox().filter(({ kind }) => kind === 'test').length
-    assert.ok(asked >= 10 && tests(at).length >= asked, `${tests(at).length} of ${asked}`)
+    assert.ok(tests(at).length >= at.outbox().length, `${tests(at).length} of ${at.outbox().length}`)
   })
 
   it('an alert whose command was running is handed to the command again', async (t) => {
