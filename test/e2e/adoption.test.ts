@@ -7,7 +7,7 @@ import { describe, it, type TestContext } from 'node:test'
 import Database from 'better-sqlite3'
 import type { Child, Identity, Process } from '../../supervisor/core/state.ts'
 import { openProcessTable } from '../../supervisor/shell/process-table.ts'
-import { createMesh, fixture, isAlive, kill, type TestMesh, until } from './mesh.ts'
+import { ASIDE, createMesh, fixture, isAlive, kill, type TestMesh, until } from './mesh.ts'
 
 const MEMORY_SERVER = resolve('node_modules/@modelcontextprotocol/server-memory/dist/index.js')
 
@@ -76,7 +76,8 @@ async function runOne(mesh: TestMesh, command = fixture('plain.sh')): Promise<nu
   return pid ?? 0
 }
 
-const kindsOf = async (mesh: TestMesh) => (await mesh.events('a')).map((event) => event.kind)
+const kindsOf = async (mesh: TestMesh) =>
+  (await mesh.events('a')).map(({ kind }) => kind).filter((kind) => !ASIDE.has(kind))
 
 /** The tops of the process groups that belong to a service. */
 const leaders = (mesh: TestMesh, name: string) =>

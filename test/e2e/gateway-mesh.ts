@@ -24,9 +24,6 @@ export const FOREIGN_MARKERS: Readonly<Record<string, string>> = {
   JOURNAL_STREAM: '8:1',
 }
 
-/** Kinds of events about its incidents, repairs and kept files: they come beside those of its life. */
-export const ASIDE: ReadonlySet<string> = new Set(['alert', 'alert-ended', 'repair', 'config-kept'])
-
 /** One mesh with one gateway in it. */
 export type GatewayMesh = {
   readonly mesh: TestMesh

@@ -8,7 +8,6 @@ import type { ServiceStatus } from '../../schemas/status.ts'
 import { freePort, type GatewayHome, gatewayHome, installBrains } from '../brains.ts'
 import { BOT_TOKEN, startDoubles, telegram } from './gateway-doubles.ts'
 import {
-  ASIDE,
   createGatewayMesh,
   createStory,
   type GatewayMesh,
@@ -18,7 +17,7 @@ import {
   startStranger,
   strangerOf,
 } from './gateway-mesh.ts'
-import { isAlive, kill, until } from './mesh.ts'
+import { ASIDE, isAlive, kill, until } from './mesh.ts'
 
 const LISTEN = `
 import { createServer } from 'node:net'

@@ -8,7 +8,6 @@ import Database from 'better-sqlite3'
 import type { JournalEvent, ServiceStatus } from '../../schemas/status.ts'
 import { request } from '../../supervisor/cli/client.ts'
 import {
-  ASIDE,
   createGatewayMesh,
   createStory,
   FOREIGN_MARKERS,
@@ -16,7 +15,7 @@ import {
   isWell,
   START_LIMIT_MS,
 } from './gateway-mesh.ts'
-import { isAlive, kill, until } from './mesh.ts'
+import { ASIDE, isAlive, kill, until } from './mesh.ts'
 
 const READY_PROBES = ['startup', 'ready', 'rpc', 'database', 'disk', 'database-lock']
 

@@ -63,6 +63,9 @@ export type TestMesh = {
   end(): Promise<void>
 }
 
+/** Kinds of events about incidents, repairs and kept files: they come beside those of a service's life. */
+export const ASIDE: ReadonlySet<string> = new Set(['alert', 'alert-ended', 'repair', 'config-kept'])
+
 /** A command that runs a hostile program of test/fixtures with this Node or /bin/sh. */
 export function fixture(name: string, ...args: string[]): string[] {
   const path = join(FIXTURES, name)

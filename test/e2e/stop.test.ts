@@ -7,7 +7,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { openDescendants } from '../../supervisor/shell/descendants.ts'
 import { openProcessTable } from '../../supervisor/shell/process-table.ts'
 import { freePort } from '../brains.ts'
-import { createMesh, type Declared, fixture, isAlive, kill, type TestMesh, until } from './mesh.ts'
+import { ASIDE, createMesh, type Declared, fixture, isAlive, kill, type TestMesh, until } from './mesh.ts'
 
 const TERM = { step: 'signal', signal: 'SIGTERM' }
 const termFor = (time: string) => [TERM, { step: 'wait-exit', for: time }]
@@ -27,7 +27,8 @@ async function up(
 
 const pidsOf = async (mesh: TestMesh) =>
   Object.fromEntries((await mesh.status()).services.map(({ name, pid }) => [name, pid]))
-const kinds = async (mesh: TestMesh, name: string) => (await mesh.events(name)).map(({ kind }) => kind)
+const kinds = async (mesh: TestMesh, name: string) =>
+  (await mesh.events(name)).map(({ kind }) => kind).filter((kind) => !ASIDE.has(kind))
 const nothingLeft = (mesh: TestMesh) =>
   until('nothing of the mesh is left', () => mesh.processes().length === 0)
 
