@@ -64,7 +64,10 @@ export type TestMesh = {
 }
 
 /** Kinds of events about incidents, repairs and kept files: they come beside those of a service's life. */
-export const ASIDE: ReadonlySet<string> = new Set(['alert', 'alert-ended', 'repair', 'config-kept'])
+export const ASIDE: ReadonlySet<string> = new Set([
+  ...['alert', 'alert-ended', 'told', 'acknowledged', 'incident-closed', 'incident-reopened'],
+  ...['repair', 'approval', 'config-kept'],
+])
 
 /** A command that runs a hostile program of test/fixtures with this Node or /bin/sh. */
 export function fixture(name: string, ...args: string[]): string[] {
