@@ -162,8 +162,10 @@ describe('runbooks that run', { concurrency: true, timeout: 600_000 }, () => {
     })
 
     it('a port that is held by an earlier life, of which no journal knows, is freed and the service started', async (t) => {
-      if (!(await mesh.status()).services.some(({ name }) => name === 'http'))
-        return t.skip('no server to be had')
+      if (!(await mesh.status()).services.some(({ name }) => name === 'http')) {
+        assert.equal(process.env['CI'], undefined, 'the MCP server over HTTP is not to be had')
+        return t.skip('NOT RUN: the MCP server over HTTP is not to be had')
+      }
       const old = (await mesh.service('http')).pid!
       await mesh.killSupervision()
       for (const name of readdirSync(join(mesh.home, 'state')))
