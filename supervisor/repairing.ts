@@ -1,6 +1,6 @@
 /**
  * Repairs as part of a supervisor: what they may see and do of it, which runbook is for what, and what the control API
- * offers of them. Runbooks are read in another process, and here only when somebody asks for a run.
+ * offers of them. Runbooks are read in another process.
  */
 import type { Runbook } from '../schemas/runbook.ts'
 import type { Finding } from './core/alert.ts'
@@ -8,8 +8,8 @@ import { membersOf } from './core/order.ts'
 import type { Outcome, Result, Run } from './core/recovery-state.ts'
 import { budgetLeft } from './core/repair-budget.ts'
 import { processOf } from './core/rest.ts'
-import { nearest, PaiosError, unknownService } from './errors.ts'
-import { chooseElsewhere } from './runbook-choice.ts'
+import { PaiosError, unknownService } from './errors.ts'
+import { openRunbookChoice, type RunbookChoice } from './runbook-choice.ts'
 import type { Control } from './shell/api.ts'
 import { openConfigKeeping } from './shell/config-keeping.ts'
 import { openFaultWatch } from './shell/fault-watch.ts'
@@ -50,13 +50,13 @@ export function openRepairing(options: RepairingOptions): {
 } {
   const { home, journal, supervisor } = options
   const stage = stageOf(options)
-  const load = () => import('./document/runbook.ts')
+  const choice = openRunbookChoice(supervisor.programs, home.root)
   const repairs = openRepairs({
     stage,
     journal,
     clock: supervisor.clock,
     tell: supervisor.tell,
-    choose: (wanted) => chooseElsewhere(supervisor.programs, home.root, wanted),
+    choose: choice.forFault,
   })
   const keeping = openConfigKeeping({
     copies: stage.copies,
@@ -99,7 +99,7 @@ export function openRepairing(options: RepairingOptions): {
   repairs.recover()
   return {
     repairs,
-    control: controlOf(options, repairs, load),
+    control: controlOf(options, repairs, choice),
     measure: (metrics) => measure(repairs, supervisor, metrics),
     found: (findings) => faults.found(findings, performance.now()),
     close() {
@@ -190,22 +190,19 @@ function stageOf({ home, journal, supervisor, secrets, table, control }: Repairi
 const definedOnly = (env: Readonly<Record<string, string | null>> = {}) =>
   Object.fromEntries(Object.entries(env).filter((pair): pair is [string, string] => pair[1] !== null))
 
-type Load = () => Promise<typeof import('./document/runbook.ts')>
-
 function controlOf(
-  { home, journal, supervisor }: RepairingOptions,
+  { journal, supervisor }: RepairingOptions,
   repairs: Repairs,
-  load: Load,
+  choice: RunbookChoice,
 ): RepairControl {
   const find = async (asked: RunAsked): Promise<{ service: string; runbook: Runbook }> => {
-    const reader = await load()
     const service = serviceFor(supervisor, asked)
     const preset = supervisor.mesh.children.get(service)?.spec.preset ?? ''
     if (asked.name === service) {
       // What fires now says best what is to be done; without a fault, whatever has steps for it.
       const lines = supervisor.alerting.incidentOf(service)?.lines ?? []
       for (const rule of [...lines.map((line) => line.rule), null]) {
-        const runbook = reader.chooseRunbook(home.root, { service, preset, rule })
+        const runbook = await choice.forFault({ service, preset, rule })
         if (runbook !== null) return { service, runbook }
       }
       throw new PaiosError(
@@ -213,15 +210,7 @@ function controlOf(
         `no runbook has steps for ${service}; read it: paios runbook show ${service}`,
       )
     }
-    const path = reader.findRunbook(home.root, asked.name)
-    const file = path === null ? null : reader.readRunbook(path, false)
-    if (file === null) {
-      const hint = nearest(asked.name, reader.runbookNames(home.root))
-      const way = hint === null ? 'paios runbook list shows them' : `did you mean ${hint}?`
-      throw new PaiosError('unknown-runbook', `there is no service or runbook '${asked.name}' (${way})`)
-    }
-    if (file.runbook === null) throw reader.runbookError(file)
-    return { service, runbook: file.runbook }
+    return { service, runbook: await choice.named(asked.name) }
   }
   /** `done` resolves when the run is over or waits for a person; `cancel` where nothing will come of it. */
   const watch = (id: number): { done: Promise<RunReport>; cancel: () => void } => {

@@ -6,7 +6,7 @@ import { existsSync, readdirSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { type Runbook, runbookHead } from '../../schemas/runbook.ts'
 import { PROMETHEUS_RULES, RULES } from '../core/alert-rules.ts'
-import { errnoOf, PaiosError } from '../errors.ts'
+import { errnoOf, nearest, PaiosError } from '../errors.ts'
 import { RUNBOOKS } from '../version.ts'
 import { readDocument } from './file.ts'
 import { documentError, type Finding, findings, type Problem, unknownWord } from './problem.ts'
@@ -162,20 +162,31 @@ export type Wanted = { readonly service: string; readonly preset: string; readon
  * The runbook whose steps are for this fault: the operator's own for the service, then those of the preset, then the
  * rule's own, the operator's before ours. Null if none has steps for it. Files with problems are left out.
  */
-export function chooseRunbook(home: string, { service, preset, rule }: Wanted): Runbook | null {
-  const names = [service, preset, ...(rule === null ? [] : [rule])]
-  for (const name of names) {
-    for (const [folder, own] of [[folderOf(home), true] as const, [RUNBOOKS, false] as const]) {
-      // What belongs to a service is the operator's alone.
-      if (name === service && name !== preset && !own) continue
-      const path = join(folder, `${name}.md`)
-      if (!existsSync(path)) continue
-      const { runbook } = readRunbook(path, own)
-      if (runbook !== null && runbook.steps.length > 0 && isFor(runbook, { service, preset, rule }))
-        return runbook
-    }
+export function chooseRunbook(home: string, wanted: Wanted): Runbook | null {
+  const { service, preset, rule } = wanted
+  const own = (name: string) => ({ path: join(folderOf(home), `${name}.md`), own: true })
+  const ours = (name: string) => ({ path: join(RUNBOOKS, `${name}.md`), own: false })
+  // What belongs to a service is the operator's alone.
+  const places = [own(service), own(preset), ours(preset), ...(rule === null ? [] : [own(rule), ours(rule)])]
+  for (const place of places) {
+    if (!existsSync(place.path)) continue
+    const { runbook } = readRunbook(place.path, place.own)
+    if (runbook !== null && runbook.steps.length > 0 && isFor(runbook, wanted)) return runbook
   }
   return null
+}
+
+/** The runbook of this name. Throws PaiosError if there is none, or with all problems of its file. */
+export function namedRunbook(home: string, name: string): Runbook {
+  const path = findRunbook(home, name)
+  if (path === null) {
+    const hint = nearest(name, runbookNames(home))
+    const way = hint === null ? 'paios runbook list shows them' : `did you mean ${hint}?`
+    throw new PaiosError('unknown-runbook', `there is no service or runbook '${name}' (${way})`)
+  }
+  const file = readRunbook(path, false)
+  if (file.runbook === null) throw runbookError(file)
+  return file.runbook
 }
 
 /** True if the steps are for this service and fault; with no rule, for the service alone. */
