@@ -166,7 +166,7 @@ function stageOf({ home, journal, supervisor, secrets, table, control }: Repairi
     copies: openLastGood(home.goodConfigs),
     redact: secrets.redact,
     child,
-    show: (service) => supervisor.services().find(({ name }) => name === service) ?? null,
+    show: supervisor.service,
     isUp: () => mesh.wanted === 'up',
     tree: supervisor.processes.tree,
     currentRun: (service) => {

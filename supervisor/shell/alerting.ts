@@ -15,6 +15,12 @@ import type { MuteRow } from './alert-tables.ts'
 import type { Clock } from './clock.ts'
 import type { AlertEvent, Outbox } from './outbox.ts'
 
+/**
+ * Services that went down or came up are told so much later: what has died is started again first, and a storm is one
+ * transaction. A kill of the supervisor may cost the count of these changes, never an incident.
+ */
+const SOON_MS = 25
+
 /** Where the outbox keeps what stands beside the incidents. */
 const STANDING = 'alerting'
 
@@ -50,6 +56,8 @@ export type Alerting = {
   counts(): { severity: Severity; state: 'open' | 'acknowledged' | 'muted'; count: number }[]
   mutes(): Mute[]
   standing(): Standing
+  /** Tells what still waits. */
+  close(): void
 }
 
 /** Takes up what the last supervisor left. */
@@ -93,9 +101,11 @@ export function openAlerting({ outbox, clock, mesh }: AlertingOptions): Alerting
             ? [{ id: effect.id, row: null }]
             : [],
       ),
-      kept: effects.flatMap((effect) =>
-        effect.kind === 'save-standing' ? [{ key: STANDING, value: effect.standing }] : [],
-      ),
+      // Of several the last one holds.
+      kept: effects
+        .filter((effect) => effect.kind === 'save-standing')
+        .slice(-1)
+        .map(({ standing }) => ({ key: STANDING, value: standing })),
       notices: effects.flatMap((effect): Notice[] => (effect.kind === 'notice' ? [effect.notice] : [])),
       events: records.map(eventOf),
     })
@@ -106,8 +116,21 @@ export function openAlerting({ outbox, clock, mesh }: AlertingOptions): Alerting
     for (const thread of causes.keys()) if (!isOpen(thread)) causes.delete(thread)
   }
   const isOpen = (id: string) => state.incidents.has(id)
-  const tell = (fact: IncidentFact) =>
-    commit(stepIncidents(state, { ...fact, at: clock.awake(), wall: clock.wall() }))
+  const effectsOf = (fact: IncidentFact) =>
+    stepIncidents(state, { ...fact, at: clock.awake(), wall: clock.wall() })
+  const tell = (fact: IncidentFact) => commit(effectsOf(fact))
+  let changes: IncidentFact[] = []
+  let soon: NodeJS.Timeout | null = null
+
+  /** What waits comes before whatever is told next. */
+  function tellChanges(): void {
+    if (soon) clearTimeout(soon)
+    soon = null
+    refreshFacts()
+    const due = changes
+    changes = []
+    commit(due.flatMap(effectsOf))
+  }
 
   function refreshFacts(): void {
     const services = [...mesh.children.values()].map(
@@ -135,17 +158,18 @@ export function openAlerting({ outbox, clock, mesh }: AlertingOptions): Alerting
       isStarted = true
     },
     tell(fact) {
-      refreshFacts()
+      tellChanges()
       tell(fact)
     },
     evaluated(findings) {
-      refreshFacts()
+      tellChanges()
       tell({ kind: 'evaluated', findings })
     },
     troubled(service, event) {
       // What is only degraded has not gone down; what gave up went down before that.
-      if (event === 'down') tell({ kind: 'went-down', service })
-      if (event === 'recovered') tell({ kind: 'came-up', service })
+      if (event !== 'down' && event !== 'recovered') return
+      changes.push({ kind: event === 'down' ? 'went-down' : 'came-up', service })
+      soon ??= setTimeout(tellChanges, SOON_MS)
     },
     suppressions: () => activeSuppressions(state.standing),
     flapping: () => flappingOf(state.standing),
@@ -175,5 +199,6 @@ export function openAlerting({ outbox, clock, mesh }: AlertingOptions): Alerting
     },
     mutes: () => [...state.mutes.values()],
     standing: () => state.standing,
+    close: tellChanges,
   }
 }

@@ -63,8 +63,8 @@ export type Alerts = {
   flush(): void
   /** What the document in force wants. */
   apply(wanted: Wanted): void
-  /** What is to be told of services, as rows for the commit of the step that says so. */
-  outgoing(told: readonly { readonly effect: AlertEffect; readonly body: AlertBody }[]): AlertRows
+  /** What is to be told of services, as rows for the commit of the step that says so; asked only if it is wanted. */
+  outgoing(told: () => readonly { readonly effect: AlertEffect; readonly body: AlertBody }[]): AlertRows
   /** A tick is complete. `isWell`: the rules were looked at, and the journal can be written. */
   ticked(isWell: boolean): void
   /** The mesh is down on purpose. */
@@ -149,8 +149,8 @@ export function openAlerts(options: AlertsOptions): Alerts {
       tellSentinel(fresh.alerts?.telegram)
     },
     outgoing: (told) =>
-      outbox.outgoing(
-        told.map(({ effect: { service, event, wall }, body }) => ({
+      outbox.outgoing(() =>
+        told().map(({ effect: { service, event, wall }, body }) => ({
           key: `${service} ${event} ${wall}`,
           service,
           severity: severityOf(event),

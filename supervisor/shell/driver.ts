@@ -52,6 +52,8 @@ const INWARD = new Set<Effect['kind']>([
   'watch-log',
   'open-probes',
   'close-probes',
+  // What it says is a row of the same commit, and nothing is sent before that.
+  'alert',
 ])
 
 /** Opens the mailbox over one mesh. */
@@ -61,6 +63,7 @@ export function createDriver({ mesh, clock, journal, perform, outgoing, turned }
   let running = false
   let stopped = false
   let uncommitted: Writes[] = []
+  let records: RecordEffect[] = []
 
   function commit(): void {
     if (uncommitted.length === 0) return
@@ -87,8 +90,17 @@ export function createDriver({ mesh, clock, journal, perform, outgoing, turned }
       uncommitted.push({ ...writesOf(mesh, changed, effects, { at, wall, durable }), alerting })
       if (durable || effects.some((effect) => !INWARD.has(effect.kind))) commit()
     }
-    for (const effect of effects) perform[effect.kind](effect as never)
+    for (const effect of effects)
+      if (effect.kind === 'record') records.push(effect)
+      else perform[effect.kind](effect as never)
     turned(performance.now() - begun)
+  }
+
+  /** Log and metrics, once nothing waits any more: what has died is started again first. */
+  function recordAll(): void {
+    const due = records
+    records = []
+    for (const effect of due) perform.record(effect)
   }
 
   function drain(): void {
@@ -96,12 +108,15 @@ export function createDriver({ mesh, clock, journal, perform, outgoing, turned }
     if (running) return
     running = true
     try {
-      while (mailbox.length > 0 && !stopped) {
+      while (!stopped && mailbox.length + records.length > 0) {
         const facts = mailbox
         mailbox = []
-        turn(facts)
+        if (facts.length > 0) turn(facts)
+        else recordAll()
       }
       commit()
+      // Of the turn that has stopped it, too.
+      recordAll()
     } finally {
       running = false
     }

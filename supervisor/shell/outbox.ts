@@ -73,8 +73,11 @@ export type Outbox = {
   toldSince(wall: number): readonly Message[]
   /** The channels of the document in force; what waits for another one is given up. */
   use(channels: readonly Channel[]): void
-  /** Rows for the alert command, for the commit of the step that alerts; they are delivered after it. */
-  outgoing(messages: readonly ServiceMessage[]): AlertRows
+  /**
+   * Rows for the alert command, for the commit of the step that alerts; they are delivered after it. Messages are asked
+   * for only where there is an alert command.
+   */
+  outgoing(messages: () => readonly ServiceMessage[]): AlertRows
   /**
    * What `work` saves before it returns is one transaction with the mark that this update of a chat was handled.
    * Null if it was handled before: then nothing is done.
@@ -234,7 +237,7 @@ export function openOutbox(options: OutboxOptions): Outbox {
     },
     outgoing(told) {
       if (!lines.has('command')) return NO_ALERT_ROWS
-      const fresh = told.map(({ key, service, severity, body }) => {
+      const fresh = told().map(({ key, service, severity, body }) => {
         const rest = { thread: `service-${service}`, kind: 'service', op: 'send', severity, body } as const
         return messageOf({ channel: 'command', key, ...rest })
       })

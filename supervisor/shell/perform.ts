@@ -68,8 +68,8 @@ export function performer(parts: Parts): Perform {
         })
         return
       }
-      programWatch.started(service, child.spec)
       processes.spawn(service, child.spec, generation, run)
+      programWatch.started(service, child.spec)
       measure((to) => to.started(service, cause))
     },
     signal: ({ service, process, signal, to }) => processes.signal(service, process, signal, to),

@@ -187,7 +187,7 @@ export function createSupervisor(options: SupervisorOptions) {
     tellJournal()
   }
   const outgoing = (effects: readonly AlertEffect[]) =>
-    alerts.outgoing(
+    alerts.outgoing(() =>
       effects.flatMap((effect) => {
         const child = mesh.children.get(effect.service)
         return child ? [{ effect, body: alertBody(effect, show(child), secrets.redact) }] : []
@@ -248,6 +248,10 @@ export function createSupervisor(options: SupervisorOptions) {
         else resolve([])
       }),
     services: (): Status['services'] => [...mesh.children.values()].map(show),
+    service(name: string): Status['services'][number] | null {
+      const child = mesh.children.get(name)
+      return child ? show(child) : null
+    },
     /** Every probe of a service, or the one named, once, now. */
     report: (service: string, only: string | null = null): Promise<ProbeReport[]> => {
       const about = subject(service)
@@ -277,6 +281,7 @@ export function createSupervisor(options: SupervisorOptions) {
     close(): void {
       driver.stop()
       observed.flush()
+      alerting.close()
       for (const timer of [ticker, scanner, collector, pruner]) clearInterval(timer)
       timers.close()
       prober.closeAll()

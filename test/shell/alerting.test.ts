@@ -95,8 +95,24 @@ describe('alerting over the journal', () => {
       alerting.troubled('kb', 'gave-up')
       alerting.troubled('kb', 'recovered')
     }
+    // What is told soon is told before whatever comes next.
+    alerting.evaluated([])
     assert.deepEqual(alerting.flapping(), ['kb'])
     journal.close()
+  })
+
+  it('has told what was to be told soon once it is closed', (t) => {
+    const { open } = place(t)
+    const first = open()
+    for (let i = 0; i < 4; i++) {
+      first.alerting.troubled('kb', 'down')
+      first.alerting.troubled('kb', 'recovered')
+    }
+    first.alerting.close()
+    first.journal.close()
+    const next = open()
+    assert.deepEqual(next.alerting.flapping(), ['kb'])
+    next.journal.close()
   })
 
   it('counts open incidents for the metrics', (t) => {

@@ -45,7 +45,7 @@ function open(t: TestContext) {
   /** What a step of the core does that finds a service down. */
   const tell = (body: typeof ALERT) => {
     const effect = { kind: 'alert', service: body.service, event: 'down', reason: body.reason } as const
-    const alerting = alerts.outgoing([{ effect: { ...effect, wall: wall++ }, body }])
+    const alerting = alerts.outgoing(() => [{ effect: { ...effect, wall: wall++ }, body }])
     const nothing = { rows: [], gone: [], records: [], wanted: null, breakers: {} }
     journal.save([{ at: 1, wall, ...nothing, durable: false, alerting }])
     return alerting !== NO_ALERT_ROWS
