@@ -100,7 +100,10 @@ export function openIndex(logPath: string, bounds: () => { from: number; to: num
   }
   const trim = (from: number, to: number) =>
     attempt(() => {
-      const text = thinned(readMarks(logPath), from, to).map(format).join('')
+      const marks = readMarks(logPath)
+      const left = thinned(marks, from, to)
+      if (left.length === marks.length) return
+      const text = left.map(format).join('')
       writeFileSync(`${path}.new`, text, { mode: 0o600 })
       renameSync(`${path}.new`, path)
       bytes = text.length

@@ -30,6 +30,9 @@ const OWN = 'supervisor'
 const UNTOUCHED: LogSettings = { ...LOG_DEFAULTS.defaults, size: Infinity, keep: Infinity }
 /** No more files than this are looked at in one tick. */
 const LOOKS = 100
+/** A log that has not grown for so many looks is quiet, and looked at only in every so many ticks. */
+const QUIET_LOOKS = 10
+const QUIET_TICKS = 5
 /** All folders are put in order on this tick, then every so many, and so many after a rotation. */
 const FIRST_TIDY = 30
 const TIDY_TICKS = 600
@@ -62,6 +65,9 @@ type Log = {
   archivedBytes: number | null
   begunWall: number
   look: LastLook | null
+  /** Looks in a row that found no growth, and the tick of the next one. */
+  quietLooks: number
+  nextTick: number
   failures: number
   failedAt: number
   trouble: string | null
@@ -104,7 +110,7 @@ export function openLogKeeping(options: LogKeepingOptions) {
     const index = openIndex(path, bounds)
     const log: Log = {
       ...{ path, index, base, begunWall, sizeBytes: 0, archivedBytes: null },
-      ...{ look: null, failures: 0, failedAt: 0, trouble: null },
+      ...{ look: null, quietLooks: 0, nextTick: 0, failures: 0, failedAt: 0, trouble: null },
     }
     watched.set(service, log)
     return log
@@ -115,6 +121,8 @@ export function openLogKeeping(options: LogKeepingOptions) {
     if (size === undefined) return
     const log = watched.get(service) ?? watch(service)
     if (size === 0) log.begunWall = wall
+    log.quietLooks = size === log.sizeBytes ? log.quietLooks + 1 : 0
+    log.nextTick = ticks + (log.quietLooks < QUIET_LOOKS ? 1 : QUIET_TICKS)
     log.sizeBytes = size
     const now = { wall, position: log.base + size }
     if (log.look !== null && now.position < log.look.position) log.index.trim(0, now.position)
@@ -227,6 +235,7 @@ export function openLogKeeping(options: LogKeepingOptions) {
       const wall = Date.now()
       for (let count = 0; count < Math.min(LOOKS, all.length); count++) {
         const service = all[turn++ % all.length]!
+        if (ticks < (watched.get(service)?.nextTick ?? 0)) continue
         try {
           lookAt(service, wall)
         } catch (error) {
