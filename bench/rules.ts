@@ -48,7 +48,11 @@ export async function measureRules(bench: Bench): Promise<void> {
     own: () => ({ residentBytes: 1, descriptors: 1, lagMs: 0 }),
     isJournalWritable: () => true,
     isDocumentValid: () => true,
-    host: () => ({ filesystems: [{ mountpoint: '/', avail: 1e9, size: 1e11 }], isOnline: true }),
+    host: () => ({
+      filesystems: [{ mountpoint: '/', avail: 1e9, size: 1e11 }],
+      isOnline: true,
+      memory: { avail: 1e9, size: 1e10, level: 1 },
+    }),
     heard: () => undefined,
     outbox: () => [{ channel: 'telegram', isUp: true, pending: 0, dead: 0, oldestWall: null }],
     pings: () => [],

@@ -115,6 +115,10 @@ export const METRICS = {
   service_desired_running: gauge('1 if the service is declared to run now', service),
   service_live: gauge('1 if the service has a living process that no liveness probe speaks against', service),
   service_up: gauge('1 if the service is running and its readiness probes pass', service),
+  service_awaits_network: gauge(
+    '1 if the service lives and is not ready for want of the network alone',
+    service,
+  ),
   service_flapping: gauge('1 while the service is classed as flapping', service),
   service_rejected: gauge(
     '1 if the service runs by the declaration before the one that was applied',
@@ -126,6 +130,8 @@ export const METRICS = {
   service_restart_backoff_seconds: gauge('Current restart delay', service),
   service_processes: gauge('Processes in the process tree of the service', service),
   service_resident_memory_bytes: gauge('Resident memory of the process tree', service),
+  service_memory_limit_bytes: gauge('Declared limit of the resident memory, absent without one', service),
+  service_memory_used_ratio: gauge('Resident memory as a share of the declared limit', service),
   service_last_exit_code: gauge('Exit code of the last process, 128+n for a signal, -1 if none', service),
   log_bytes: gauge('Bytes of the log file of the service and of its archives', service),
   log_rotations_total: counter('Rotations of log files, by result', { ...service, result: ROTATIONS }),
@@ -142,6 +148,7 @@ export const METRICS = {
   probe_unknown: gauge('1 if the last run of the probe could not tell', probe),
   probe_consecutive_failures: gauge('Failed runs in a row', probe),
   probe_failure_threshold: gauge('Declared number of failed runs in a row that make a failure', probe),
+  probe_needs_network: gauge('1 if the probe cannot pass without a network', probe),
   probe_interval_seconds: gauge('Declared time between two runs', probe),
   probe_last_run_timestamp_seconds: gauge('Time of the last completed run of a probe that is open', probe),
   probe_runs_total: counter('Probe runs, by result', { ...probe, result: PROBE_RESULTS }),
@@ -153,6 +160,9 @@ export const METRICS = {
   journal_write_errors_total: counter('Events that could not be written to the journal'),
   host_filesystem_avail_bytes: gauge('Free space for users', mountpoint),
   host_filesystem_size_bytes: gauge('Size of the file system', mountpoint),
+  host_memory_avail_bytes: gauge('Memory that programs could still have'),
+  host_memory_size_bytes: gauge('Memory of the host'),
+  host_memory_pressure_level: gauge('Memory pressure of the host: 1 normal, 2 warning, 4 critical'),
   host_network_online: gauge(
     '1 if the host has a way out: by its interfaces, or since a message got through',
   ),

@@ -25,6 +25,8 @@ const schedule = {
   timeout: duration.prefault('3s'),
   failureThreshold: z.int().min(1).max(100).default(3),
   successThreshold: z.int().min(1).max(100).default(1),
+  /** Whether it cannot pass without a network; unset: by its kind. */
+  network: z.boolean().optional(),
 }
 
 type Kinds = typeof probeKinds

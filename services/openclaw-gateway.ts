@@ -185,6 +185,8 @@ function health({ port, token }: Settings, { stateDir, configPath }: Located): P
       protocol: 'openclaw',
       channels: true,
       token: token ?? `\${json:${configPath}#gateway.auth.token}`,
+      // Channels reach services outside.
+      network: true,
       every: '30s',
       timeout: '5s',
     },
@@ -198,6 +200,7 @@ function health({ port, token }: Settings, { stateDir, configPath }: Located): P
       show: 'failing',
       // After three unclean starts in 5 min it answers 200 and starts no channel: alive but mute.
       failIf: [{ path: 'suppressed', nonEmpty: true, reason: 'channels are muted after unclean starts' }],
+      network: true,
       every: '15s',
       timeout: '3s',
     },

@@ -24,6 +24,8 @@ export type AlertRule = Common & {
   readonly when: Expression
   /** Reasons that hold its messages. */
   readonly heldBy: readonly Suppression[]
+  /** Being offline holds only those that share these labels with a sample of this; all, where it is absent. */
+  readonly offlineOnly?: { readonly where: Expression; readonly on: readonly string[] }
   /** What its incident is about: what this label names, or what there is one of. */
   readonly subject: { readonly kind: Subject['kind'] } & (
     | { readonly label: string }

@@ -29,7 +29,8 @@ export const probeRules: Readonly<Record<string, AlertRule>> = {
     ),
     for: 0,
     keep: 0,
-    heldBy: WHILE_UNSETTLED,
+    heldBy: [...WHILE_UNSETTLED, 'offline'],
+    offlineOnly: { where: operation(select('probe_needs_network'), '==', 1), on: ['service', 'probe'] },
     subject: service,
     summary: 'Probe {probe} of {service} failed {value} times in a row.',
     fires: {

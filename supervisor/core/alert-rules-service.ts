@@ -136,13 +136,14 @@ export const serviceRules: Readonly<Record<string, AlertRule>> = {
     fires: { at: 120, series: exits('signal', '0x4 1x30') },
     silent: { at: 120, series: { ...exits('planned', '0x4 1x30'), ...exits('completed', '0x4 1x30') } },
   },
-  /** What is not ready for want of the network is told once the host is online again. */
+  /** What is not ready for want of the network alone is told once the host is online again. */
   ServiceDegraded: {
     severity: 'warning',
     when: and(is('service_up', 0), isMeantToLive, ['service']),
     for: 300,
     keep: 0,
     heldBy: [...WHILE_UNSETTLED, 'offline'],
+    offlineOnly: { where: is('service_awaits_network', 1), on: ['service'] },
     subject: service,
     summary: '{service} runs and has not been ready for 5 minutes.',
     fires: {
@@ -151,14 +152,18 @@ export const serviceRules: Readonly<Record<string, AlertRule>> = {
         ...kb('service_desired_running', '1x60'),
         ...kb('service_live', '1x60'),
         ...kb('service_up', '1x5 0x60'),
+        ...kb('service_awaits_network', '0x60'),
+        'supervisor_suppression_active{reason="offline"}': '1x60',
       },
     },
     silent: {
-      at: 540,
+      at: 600,
       series: {
         ...kb('service_desired_running', '1x60'),
         ...kb('service_live', '1x60'),
-        ...kb('service_up', '0x18 1 0x40'),
+        ...kb('service_up', '1x5 0x60'),
+        ...kb('service_awaits_network', '1x60'),
+        'supervisor_suppression_active{reason="offline"}': '1x60',
       },
     },
   },
@@ -194,6 +199,18 @@ export const serviceRules: Readonly<Record<string, AlertRule>> = {
     summary: '{service} runs by its declaration before: the new one was not taken.',
     fires: { at: 60, series: kb('service_rejected', '1x10') },
     silent: { at: 60, series: kb('service_rejected', '0x10') },
+  },
+  /** Before the kernel, or the service's own probe, ends it. */
+  ServiceMemoryHigh: {
+    severity: 'warning',
+    when: operation(select('service_memory_used_ratio'), '>', 0.9),
+    for: 300,
+    keep: 0,
+    heldBy: [],
+    subject: service,
+    summary: '{service} uses {percent} of the memory that it is allowed.',
+    fires: { at: 600, series: kb('service_memory_used_ratio', '0.5x3 0.95x60') },
+    silent: { at: 540, series: kb('service_memory_used_ratio', '0.95x18 0.8 0.95x40') },
   },
   ServiceLeftovers: {
     severity: 'warning',

@@ -62,12 +62,12 @@ export function waitAnew(before: Instances, now: number): Instances {
   return new Map([...before].map(([key, one]) => [key, one.isFiring ? one : { ...one, since: now }] as const))
 }
 
-/** What is to be told of an instance that fires. */
+/** What is to be told of an instance that fires, and is held for these reasons. */
 export function findingOf(
   name: string,
-  { subject, severity, summary, heldBy }: AlertRule,
+  { subject, severity, summary }: AlertRule,
   { labels, value }: Instance,
-  active: readonly Suppression[],
+  held: readonly Suppression[],
 ): Finding {
   return {
     rule: name,
@@ -75,6 +75,6 @@ export function findingOf(
     subject: { kind: subject.kind, name: 'name' in subject ? subject.name : (labels[subject.label] ?? '') },
     severity,
     summary: fill(summary, labels, value),
-    held: heldBy.filter((reason) => active.includes(reason)),
+    held,
   }
 }

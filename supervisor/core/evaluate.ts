@@ -68,8 +68,8 @@ function matching(samples: readonly Sample[], where: Where): readonly Sample[] {
   )
 }
 
-/** What two samples must share to meet. */
-function keyOf(labels: Labels, on: readonly string[] | null): string {
+/** What two samples must share to meet; null: every label. */
+export function keyOf(labels: Labels, on: readonly string[] | null): string {
   if (on === null) return seriesKey(labels)
   const [first = ''] = on
   return on.length === 1 ? (labels[first] ?? '') : on.map((label) => labels[label] ?? '').join('\u0000')

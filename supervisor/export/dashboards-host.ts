@@ -25,6 +25,20 @@ export const host: DashboardData = {
           { width: 12 },
         ),
         lines(
+          'Memory left',
+          'Memory that programs could still have, as a share of all.',
+          'percentunit',
+          { left: 'paios_host_memory_avail_bytes / paios_host_memory_size_bytes' },
+          { width: 12 },
+        ),
+        states(
+          'Memory pressure',
+          '1 normal, 2 warning, 4 critical.',
+          'short',
+          { level: 'paios_host_memory_pressure_level' },
+          { width: 12, emptyWhen: 'the kernel does not count it' },
+        ),
+        lines(
           'Gaps',
           'Sleep and stalls in an hour, as the clock saw them.',
           'short',

@@ -189,7 +189,14 @@ export const service: DashboardData = {
           'Resident memory of the process tree.',
           'bytes',
           { '{{service}}': 'paios_service_resident_memory_bytes{service=~"$service"}' },
-          { width: 12 },
+          { width: 8 },
+        ),
+        lines(
+          'Memory of its limit',
+          'Resident memory as a share of what its memory probe allows.',
+          'percentunit',
+          { '{{service}}': 'paios_service_memory_used_ratio{service=~"$service"}' },
+          { width: 8, emptyWhen: 'the service has no limit' },
         ),
         lines(
           'Processes',
@@ -199,7 +206,7 @@ export const service: DashboardData = {
             '{{service}}': 'paios_service_processes{service=~"$service"}',
             '{{service}} left over': 'paios_service_leftover_processes{service=~"$service"}',
           },
-          { width: 12 },
+          { width: 8 },
         ),
         stat(
           'Tools',

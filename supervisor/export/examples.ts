@@ -1,6 +1,7 @@
 /** The examples of the alert rules, played through the evaluator of this process. */
 import type { MetricName } from '../../schemas/metrics.ts'
-import type { Finding, Suppression } from '../core/alert.ts'
+import type { Finding } from '../core/alert.ts'
+import { activeIn, type HeldBy, heldByOf } from '../core/alert-held.ts'
 import type { AlertRule, Example } from '../core/alert-rule.ts'
 import { advance, findingOf, type Instances } from '../core/alert-state.ts'
 import { type Labels, type Sample, type Samples, vector } from '../core/evaluate.ts'
@@ -35,18 +36,16 @@ export function play(name: string, rule: AlertRule, { at, series }: Example): Fi
   const all = Object.entries(series).map(([key, values]) => readSeries(key, values))
   const moves: Windows = new Map()
   let instances: Instances = new Map()
-  let active: Suppression[] = []
+  let held: HeldBy = () => []
   for (let step = 0; step * STEP_SECONDS <= at; step++) {
     const now = step * STEP_SECONDS
     countMoves(moves, all, step)
     const samples = samplesAt(all, moves, step)
-    active = samples
-      .present('supervisor_suppression_active')
-      .flatMap(({ labels, value }) => (value === 1 ? [labels['reason'] as Suppression] : []))
+    held = heldByOf(rule, activeIn(samples), samples, now)
     instances = advance(rule, instances, vector(rule.when, samples, now), now)
   }
   const firing = [...instances.values()].filter(({ isFiring }) => isFiring)
-  return firing.map((instance) => findingOf(name, rule, instance, active))
+  return firing.map((instance) => findingOf(name, rule, instance, held(instance.labels)))
 }
 
 /** What the series hold at one step, for the evaluator. */

@@ -30,11 +30,21 @@ export function promql(expression: Expression): string {
 }
 
 /** A rule's expression with what holds it, so that Prometheus is silent while this supervisor is. */
-export function rulePromql({ when, heldBy }: Pick<AlertRule, 'when' | 'heldBy'>): string {
-  if (heldBy.length === 0) return promql(when)
-  const reasons = matchers({ reason: heldBy })
-  return `(${promql(when)}) unless on () (paios_supervisor_suppression_active${reasons} == 1)`
+export function rulePromql({
+  when,
+  heldBy,
+  offlineOnly,
+}: Pick<AlertRule, 'when' | 'heldBy' | 'offlineOnly'>): string {
+  const always = offlineOnly ? heldBy.filter((reason) => reason !== 'offline') : heldBy
+  const text =
+    always.length === 0 ? promql(when) : `(${promql(when)}) unless on () (${active({ reason: always })})`
+  if (!offlineOnly || always.length === heldBy.length) return text
+  const offline = active({ reason: 'offline' })
+  const held = `(${promql(offlineOnly.where)}) and on () (${offline})`
+  return `(${text}) unless on (${offlineOnly.on.join(', ')}) (${held})`
 }
+
+const active = (where: Where) => `paios_supervisor_suppression_active${matchers(where)} == 1`
 
 const inner = (expression: Expression) =>
   'left' in expression ? `(${promql(expression)})` : promql(expression)

@@ -1,22 +1,29 @@
 /**
- * What the machine itself says: how full its disks are, and whether it has a way out. It asks nobody outside. The
- * network counts as there if an interface has an address and, where the system tells, there is a default route; what
- * has just become of a message outside is stronger than either.
+ * What the machine itself says: how full its disks and its memory are, and whether it has a way out. It asks nobody
+ * outside. The network counts as there if an interface has an address and, where the system tells, there is a default
+ * route; what has just become of a message outside is stronger than either.
  */
 import { readFileSync, statSync } from 'node:fs'
 import { statfs } from 'node:fs/promises'
 import { type NetworkInterfaceInfo, networkInterfaces } from 'node:os'
 import { dirname, resolve } from 'node:path'
+import { type HostMemory, readHostMemory } from './host-memory.ts'
 
 const DISKS_MS = 30_000
 const NETWORK_MS = 10_000
+const MEMORY_MS = 10_000
 /** What became of a message says something about the network for this long. */
 const EVIDENCE_MS = 60_000
 const isRoot = process.getuid?.() === 0
 
 /** One file system; bytes. */
 export type Filesystem = { readonly mountpoint: string; readonly avail: number; readonly size: number }
-export type HostFigures = { readonly filesystems: readonly Filesystem[]; readonly isOnline: boolean }
+export type HostFigures = {
+  readonly filesystems: readonly Filesystem[]
+  readonly isOnline: boolean
+  /** Null while nobody has looked, and where the system does not tell. */
+  readonly memory: HostMemory | null
+}
 
 export type HostWatch = {
   /** Looks at what is due; the answer of a disk is there at the next look. */
@@ -45,6 +52,8 @@ export function openHostWatch({
 }: HostWatchOptions): HostWatch {
   let disksAt = Number.NEGATIVE_INFINITY
   let networkAt = Number.NEGATIVE_INFINITY
+  let memoryAt = Number.NEGATIVE_INFINITY
+  let memory: HostMemory | null = null
   let hasWayOut = true
   let evidence: { readonly at: number; readonly isThrough: boolean } | null = null
   let filesystems: readonly Filesystem[] = []
@@ -53,6 +62,12 @@ export function openHostWatch({
     if (now() - networkAt >= NETWORK_MS) {
       networkAt = now()
       hasWayOut = hasAddress(interfaces()) && hasDefaultRoute(routes())
+    }
+    if (now() - memoryAt >= MEMORY_MS) {
+      memoryAt = now()
+      void readHostMemory().then((found) => {
+        memory = found
+      })
     }
     if (now() - disksAt < DISKS_MS) return
     disksAt = now()
@@ -68,6 +83,7 @@ export function openHostWatch({
     },
     figures: () => ({
       filesystems,
+      memory,
       isOnline: evidence && now() - evidence.at < EVIDENCE_MS ? evidence.isThrough : hasWayOut,
     }),
   }

@@ -9,12 +9,14 @@ import type { Suppression } from '../core/alert.ts'
 import type { Sample } from '../core/evaluate.ts'
 import { probeName } from '../core/health.ts'
 import { isLive, isOpen } from '../core/liveness.ts'
+import { awaitsNetwork, needsNetwork } from '../core/network-need.ts'
 import { processOf } from '../core/rest.ts'
 import { isUp } from '../core/scope.ts'
 import { labelOf } from '../core/snapshot.ts'
 import type { Child, Mesh } from '../core/state.ts'
 import type { Ping } from './alerts.ts'
 import type { ChannelFigures } from './channel.ts'
+import type { HostMemory } from './host-memory.ts'
 import type { HostFigures } from './host-watch.ts'
 import { exceeded, type OwnFigures } from './own-limits.ts'
 
@@ -96,6 +98,11 @@ export function gaugesOf(view: MetricsView, facts: Facts, sources: Partial<Sourc
 }
 
 function supervisorGauges(view: MetricsView, sources: Partial<Sources>) {
+  const memory = (value: (figures: HostMemory) => number | null) => () => {
+    const figures = view.host().memory
+    const number = figures && value(figures)
+    return number === null ? [] : one(number)
+  }
   return {
     build_info: () => [{ labels: { version: view.version, node_version: process.version }, value: 1 }],
     supervisor_start_time_seconds: () => one(view.startedWall / 1000),
@@ -117,6 +124,9 @@ function supervisorGauges(view: MetricsView, sources: Partial<Sources>) {
       view.host().filesystems.map(({ mountpoint, avail }) => ({ labels: { mountpoint }, value: avail })),
     host_filesystem_size_bytes: () =>
       view.host().filesystems.map(({ mountpoint, size }) => ({ labels: { mountpoint }, value: size })),
+    host_memory_avail_bytes: memory(({ avail }) => avail),
+    host_memory_size_bytes: memory(({ size }) => size),
+    host_memory_pressure_level: memory(({ level }) => level),
     host_network_online: () => one(flag(view.host().isOnline)),
   } satisfies Partial<Gauges>
 }
@@ -131,6 +141,12 @@ function serviceGauges(view: MetricsView, { exitCodes, tools }: Facts, sources: 
     }
     return samples
   }
+  const resident = (child: Child): number | null => {
+    const process = processOf(child)
+    if (!process) return 0
+    const tree = view.treeOf(child.name)
+    return view.residentBytes(tree.length > 0 ? tree : [process.identity.pid])
+  }
   return {
     service_info: () =>
       Array.from(mesh.children.values(), ({ name: service, spec: { kind, preset } }) => ({
@@ -141,6 +157,7 @@ function serviceGauges(view: MetricsView, { exitCodes, tools }: Facts, sources: 
     service_desired_running: each((child) => flag(isDesired(mesh, child))),
     service_live: each((child) => flag(isLive(child))),
     service_up: each((child) => flag(isUp(child))),
+    service_awaits_network: each((child) => flag(awaitsNetwork(child))),
     service_flapping: each(({ name }) => flag(sources.isFlapping?.(name) ?? false)),
     service_rejected: each(({ rejected }) => flag(rejected !== null)),
     service_leftover_processes: each(({ leftovers }) => leftovers.length),
@@ -150,11 +167,13 @@ function serviceGauges(view: MetricsView, { exitCodes, tools }: Facts, sources: 
       state.kind === 'backoff' ? state.delayMs / 1000 : 0,
     ),
     service_processes: each((child) => (processOf(child) ? Math.max(1, view.treeOf(child.name).length) : 0)),
-    service_resident_memory_bytes: each((child) => {
-      const process = processOf(child)
-      if (!process) return 0
-      const tree = view.treeOf(child.name)
-      return view.residentBytes(tree.length > 0 ? tree : [process.identity.pid])
+    service_resident_memory_bytes: each(resident),
+    service_memory_limit_bytes: each(memoryLimitOf),
+    // Nothing is read of the others.
+    service_memory_used_ratio: each((child) => {
+      const limit = memoryLimitOf(child)
+      const bytes = limit === null ? null : resident(child)
+      return limit === null || bytes === null ? null : bytes / limit
     }),
     log_bytes: each(({ name }) => view.logBytes(name)),
     service_last_exit_code: each(({ name }) => exitCodes.get(name) ?? -1),
@@ -168,6 +187,12 @@ function serviceGauges(view: MetricsView, { exitCodes, tools }: Facts, sources: 
 
 const isDesired = ({ wanted }: Mesh, { desired, spec }: Child) =>
   wanted === 'up' && desired.kind === 'running' && spec.enabled
+
+/** The least that its `memory` probes allow, null where there is none. */
+function memoryLimitOf({ spec }: Child): number | null {
+  const limits = spec.probes.flatMap((probe) => (probe.kind === 'memory' ? [probe.max] : []))
+  return limits.length === 0 ? null : Math.min(...limits)
+}
 
 /** A child never changes, so its thirteen samples are made once. */
 const stateSamples = new WeakMap<Child, readonly Sample[]>()
@@ -216,6 +241,7 @@ function probeGauges({ mesh }: MetricsView, { lastRuns }: Facts) {
         : (judged(child, probe)?.failures ?? 0),
     ),
     probe_failure_threshold: each((_, probe) => probe.failureThreshold),
+    probe_needs_network: each((_, probe) => flag(needsNetwork(probe))),
     probe_interval_seconds: each((_, probe) => probe.every / 1000),
     probe_last_run_timestamp_seconds: each((child, probe) => {
       const at = lastRuns.get(child.name)?.get(probeName(probe))

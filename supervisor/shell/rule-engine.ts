@@ -5,7 +5,8 @@
  */
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { METRICS, type MetricName } from '../../schemas/metrics.ts'
-import type { Finding, Suppression } from '../core/alert.ts'
+import type { Finding } from '../core/alert.ts'
+import { activeIn, heldByOf } from '../core/alert-held.ts'
 import { RULES } from '../core/alert-rules.ts'
 import { advance, findingOf, type Instance, type Instances, waitAnew } from '../core/alert-state.ts'
 import { type Sample, type Samples, vector } from '../core/evaluate.ts'
@@ -77,9 +78,7 @@ export function openRuleEngine(options: RuleEngineOptions): RuleEngine {
     const at = wall()
     if (forgetOutside(moves, at - longestMs, at)) kept.isDirty = true
     const samples = samplesOf(metrics, moves, at)
-    const held = samples
-      .present('supervisor_suppression_active')
-      .flatMap(({ labels, value }) => (value === 1 ? [labels['reason'] as Suppression] : []))
+    const active = activeIn(samples)
     const wokeAt = samples.present('supervisor_last_wake_timestamp_seconds')[0]?.value ?? 0
     if (wokeAt !== lastWake) {
       lastWake = wokeAt
@@ -100,7 +99,10 @@ export function openRuleEngine(options: RuleEngineOptions): RuleEngine {
       if (!isSame(before, after)) kept.isDirty = true
       if (after.size > 0) instances.set(name, after)
       else instances.delete(name)
-      for (const one of after.values()) if (one.isFiring) findings.push(findingOf(name, rule, one, held))
+      const firing = [...after.values()].filter(({ isFiring }) => isFiring)
+      if (firing.length === 0) continue
+      const held = heldByOf(rule, active, samples, at / 1000)
+      for (const one of firing) findings.push(findingOf(name, rule, one, held(one.labels)))
     }
     figures = { evaluatedWall: at, instances: countsOf(instances, findings) }
     kept.save()

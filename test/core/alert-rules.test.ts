@@ -20,7 +20,8 @@ describe('the alert rules', () => {
 
   for (const [name, rule] of Object.entries(RULES)) {
     it(`${name} asks only for metrics, labels and values that are declared`, () => {
-      for (const { kind, metric, where } of selections(rule.when)) {
+      const held = rule.offlineOnly ? selections(rule.offlineOnly.where) : []
+      for (const { kind, metric, where } of [...selections(rule.when), ...held]) {
         for (const [label, asked] of Object.entries(where)) {
           const values = labelsOf(metric)[label]
           assert.ok(values !== undefined, `${metric} has no label ${label}`)

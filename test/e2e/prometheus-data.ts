@@ -66,10 +66,16 @@ const WALKS: Partial<Record<MetricName, Walk>> = {
   mcp_tools: among([0, 4], 0.02),
   service_leftover_processes: among([0, 0, 2], 0.02),
   supervisor_limits_exceeded: among([0, 0, 1], 0.02),
+  approval_oldest_pending_timestamp_seconds: (before, now, chance) =>
+    before === null || chance() < 0.01 ? now : before,
   supervisor_start_time_seconds: (before, now, chance) => (before === null || chance() < 0.01 ? now : before),
   supervisor_suppression_active: among([0, 0, 0, 0, 0, 0, 1], 0.02),
   host_filesystem_avail_bytes: among([GIB, 4 * GIB, 8 * GIB, 50 * GIB], 0.05),
   host_filesystem_size_bytes: () => 100 * GIB,
+  host_memory_avail_bytes: among([0.2 * GIB, GIB, 4 * GIB], 0.05),
+  host_memory_size_bytes: () => 8 * GIB,
+  host_memory_pressure_level: among([1, 2, 4], 0.05),
+  service_memory_used_ratio: among([0.4, 0.8, 0.97], 0.05),
   deadman_deadline_timestamp_seconds: (before, now, chance) =>
     before === null || chance() < 0.05 ? now + 300 : before,
 }
@@ -83,7 +89,12 @@ function walkOf(metric: MetricName): Walk {
 
 /** All series that the rules read, with a sample at each of so many steps from `start` on (Unix seconds). */
 export function makeSeries(start: number, steps: number, stepSeconds: number): Series[] {
-  const metrics = new Set(Object.values(RULES).flatMap(({ when }) => metricsIn(when)))
+  const metrics = new Set(
+    Object.values(RULES).flatMap(({ when, offlineOnly }) => [
+      ...metricsIn(when),
+      ...(offlineOnly ? metricsIn(offlineOnly.where) : []),
+    ]),
+  )
   metrics.add('supervisor_suppression_active')
   const chance = chances(42)
   return [...metrics].flatMap((metric) =>

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { METRICS } from '../../schemas/metrics.ts'
-import type { AlertRule } from '../../supervisor/core/alert-rule.ts'
+import { activeIn, heldByOf } from '../../supervisor/core/alert-held.ts'
 import { PROMETHEUS_RULES, RULES } from '../../supervisor/core/alert-rules.ts'
 import { type Samples, seriesKey, vector } from '../../supervisor/core/evaluate.ts'
 import { movedIn, type Windows } from '../../supervisor/core/windows.ts'
@@ -96,12 +96,10 @@ function ownResults(all: readonly Series[], start: number) {
         (byMetric.get(metric) ?? []).map(({ labels, values }) => ({ labels, value: values[step]! })),
       moved: (metric, window) => movedIn(moves, metric, window * 1000, step * STEP_SECONDS * 1000),
     }
-    const held = samples
-      .present('supervisor_suppression_active')
-      .flatMap(({ labels, value }) => (value === 1 ? [labels['reason']] : []))
-    const isHeld = ({ heldBy }: AlertRule) => heldBy.some((reason) => held.includes(reason))
+    const active = activeIn(samples)
     const results = Object.entries(RULES).map(([name, rule]) => {
-      const found = isHeld(rule) ? [] : vector(rule.when, samples, now)
+      const held = heldByOf(rule, active, samples, now)
+      const found = vector(rule.when, samples, now).filter(({ labels }) => held(labels).length === 0)
       return [name, new Map(found.map(({ labels, value }) => [seriesKey(labels), value]))] as const
     })
     steps.push(new Map(results))

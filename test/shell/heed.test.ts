@@ -28,7 +28,7 @@ async function heeded(t: TestContext, stage: Stage) {
     own: () => ({ residentBytes: 100, descriptors: 20, lagMs: 0 }),
     isJournalWritable: () => true,
     isDocumentValid: () => true,
-    host: () => ({ filesystems: [], isOnline: true }),
+    host: () => ({ filesystems: [], isOnline: true, memory: null }),
     heard: () => undefined,
     outbox: () => [],
     pings: () => [],

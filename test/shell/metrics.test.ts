@@ -5,7 +5,9 @@ import { serviceSpec } from '../../schemas/service.ts'
 import { STATES } from '../../schemas/states.ts'
 import { emptyMesh, step } from '../../supervisor/core/step.ts'
 import { createMetrics } from '../../supervisor/shell/metrics.ts'
+import { Stage } from '../core/stage.ts'
 import { findDebian } from '../debian.ts'
+import { makeProbe, makeSpec } from '../sim/mesh.ts'
 
 /** A mesh of two services, one of them with a probe, just declared. */
 function declaredMesh() {
@@ -36,7 +38,7 @@ function metricsOf(mesh: ReturnType<typeof declaredMesh>) {
     own: () => ({ residentBytes: 100, descriptors: 20, lagMs: 0 }),
     isJournalWritable: () => true,
     isDocumentValid: () => true,
-    host: () => ({ filesystems: [], isOnline: true }),
+    host: () => ({ filesystems: [], isOnline: true, memory: null }),
     heard: () => undefined,
     outbox: () => [],
     pings: () => [],
@@ -87,6 +89,17 @@ describe('the metrics', () => {
     assert.match(text, /^paios_log_rotation_pause_seconds_bucket\{le="0.0025"\} 1$/m)
     assert.match(text, /^paios_log_bytes\{service="alpha"\} 70000$/m)
     assert.doesNotMatch(text, /^paios_log_bytes\{service="beta"/m)
+  })
+
+  it('compare what a service holds with the least that its memory probes allow', async () => {
+    const limit = (max: number, name: string) =>
+      makeProbe('readiness', { kind: 'memory', max, name } as object)
+    const both = makeSpec('both', { probes: [limit(8192, 'low'), limit(16_384, 'high')] })
+    const stage = new Stage([both, makeSpec('none')]).up('both').up('none')
+    const text = await metricsOf(stage.mesh).text()
+    assert.match(text, /^paios_service_memory_limit_bytes\{service="both"\} 8192$/m)
+    assert.match(text, /^paios_service_memory_used_ratio\{service="both"\} 0.5$/m)
+    assert.doesNotMatch(text, /^paios_service_memory_(limit|used)\w+\{service="none"/m)
   })
 
   it('carry no label that Prometheus itself uses, no pid and no path', async () => {

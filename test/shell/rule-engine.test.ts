@@ -12,7 +12,7 @@ const START = 1_800_000_000_000
 
 /** A clock that stands until it is set, an engine over a stage, and what it found. */
 class Watch {
-  readonly stage = new Stage([makeSpec('kb', { probes: [makeProbe('readiness')] })])
+  readonly stage: Stage
   readonly path: string
   at = START
   wokeAt = 0
@@ -22,7 +22,8 @@ class Watch {
   metrics: Metrics
   engine: RuleEngine
 
-  constructor(t: TestContext) {
+  constructor(t: TestContext, specs = [makeSpec('kb', { probes: [makeProbe('readiness')] })]) {
+    this.stage = new Stage(specs)
     const folder = mkdtempSync('/tmp/pre-')
     this.path = join(folder, 'rules.json')
     this.metrics = this.#measure()
@@ -44,7 +45,7 @@ class Watch {
       own: () => ({ residentBytes: 100, descriptors: 20, lagMs: 0 }),
       isJournalWritable: () => this.isWritable,
       isDocumentValid: () => true,
-      host: () => ({ filesystems: [], isOnline: true }),
+      host: () => ({ filesystems: [], isOnline: true, memory: null }),
       heard: () => undefined,
       outbox: () => [],
       pings: () => [],
@@ -170,6 +171,43 @@ describe('the rule engine', () => {
       .sample('alerts')
       .filter(({ labels, value }) => labels['state'] === 'held' && value > 0)
     assert.deepEqual(held, [{ labels: { rule: 'ServiceDown', state: 'held' }, value: 1 }])
+  })
+
+  it('holds offline what is not ready for want of the network, and nothing else', (t) => {
+    const remote = makeProbe('readiness', { host: '192.0.2.1' } as object)
+    const watch = new Watch(t, [
+      makeSpec('chat', { probes: [remote] }),
+      makeSpec('both', { probes: [remote, makeProbe('readiness', { name: 'file' })] }),
+    ])
+    watch.metrics.provide({ suppressions: () => ['offline'] })
+    watch.stage.up('chat').up('both')
+    for (const [service, probe] of [
+      ['chat', 'tcp-readiness'],
+      ['both', 'tcp-readiness'],
+      ['both', 'file'],
+    ] as const)
+      watch.stage.probe(service, probe, FAIL, 3)
+    watch.after(0)
+    watch.after(300)
+    const shown = watch.firing.map(({ rule, labels, held }) => [
+      rule,
+      labels['service'],
+      labels['probe'],
+      held,
+    ])
+    assert.deepEqual(shown, [
+      ['ServiceDegraded', 'chat', undefined, ['offline']],
+      ['ServiceDegraded', 'both', undefined, []],
+      ['ProbeFailing', 'chat', 'tcp-readiness', ['offline']],
+      ['ProbeFailing', 'both', 'tcp-readiness', ['offline']],
+      ['ProbeFailing', 'both', 'file', []],
+    ])
+    watch.metrics.provide({ suppressions: () => [] })
+    watch.after(1)
+    assert.deepEqual(
+      watch.firing.flatMap(({ held }) => held),
+      [],
+    )
   })
 
   it('tells a probe that fails as soon as its threshold is reached', (t) => {
