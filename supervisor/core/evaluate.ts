@@ -59,13 +59,46 @@ function matching(samples: readonly Sample[], where: Where): readonly Sample[] {
   if (first === undefined) return samples
   if (asked.length === 1) {
     const [label, values] = first
-    if (typeof values === 'string') return samples.filter(({ labels }) => labels[label] === values)
+    if (typeof values === 'string') return grouped(samples, label).get(values) ?? NONE
   }
   return samples.filter(({ labels }) =>
     asked.every(([label, values]) =>
       typeof values === 'string' ? labels[label] === values : values.includes(labels[label] ?? ''),
     ),
   )
+}
+
+const NONE: readonly Sample[] = []
+
+/** What many rules ask of the same samples is found once: the samples by a label, and partners by what they share. */
+const groups = new WeakMap<readonly Sample[], Map<string, Map<string, Sample[]>>>()
+const partnersOf = new WeakMap<readonly Sample[], Map<string, Map<string, Sample>>>()
+
+/** What belongs to a key of an object, made once as long as there is this object. */
+function remembered<K extends object, T extends object>(
+  all: WeakMap<K, Map<string, T>>,
+  of: K,
+  key: string,
+  make: () => T,
+): T {
+  const known = all.get(of) ?? new Map<string, T>()
+  all.set(of, known)
+  const found = known.get(key) ?? make()
+  known.set(key, found)
+  return found
+}
+
+function grouped(samples: readonly Sample[], label: string): ReadonlyMap<string, readonly Sample[]> {
+  return remembered(groups, samples, label, () => {
+    const made = new Map<string, Sample[]>()
+    for (const sample of samples) {
+      const value = sample.labels[label] ?? ''
+      const group = made.get(value)
+      if (group) group.push(sample)
+      else made.set(value, [sample])
+    }
+    return made
+  })
 }
 
 /** What two samples must share to meet; null: every label. */
@@ -165,14 +198,16 @@ function operate(
 }
 
 /** The right side of a join, where each sample must be the only one of its key. */
-function byKey(samples: readonly Sample[], on: readonly string[] | null): Map<string, Sample> {
-  const found = new Map<string, Sample>()
-  for (const sample of samples) {
-    const key = keyOf(sample.labels, on)
-    if (found.has(key)) throw new Error(`many samples on the right side for ${shown(sample.labels)}`)
-    found.set(key, sample)
-  }
-  return found
+function byKey(samples: readonly Sample[], on: readonly string[] | null): ReadonlyMap<string, Sample> {
+  return remembered(partnersOf, samples, on?.join('\u0000') ?? '\u0000', () => {
+    const found = new Map<string, Sample>()
+    for (const sample of samples) {
+      const key = keyOf(sample.labels, on)
+      if (found.has(key)) throw new Error(`many samples on the right side for ${shown(sample.labels)}`)
+      found.set(key, sample)
+    }
+    return found
+  })
 }
 
 function joined(
