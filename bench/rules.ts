@@ -67,6 +67,8 @@ export async function measureRules(bench: Bench): Promise<void> {
   const engine = openRuleEngine({
     metrics,
     path: join(bench.folder, 'rules.json'),
+    lastEvent: () => 0,
+    events: () => [],
     look: () => undefined,
     found: () => undefined,
   })

@@ -246,6 +246,8 @@ async function watch(serving: Serving, startedWall: number, found: (findings: re
   const rules = openRuleEngine({
     metrics,
     path: home.rules,
+    lastEvent: () => supervisor.mesh.nextEventId - 1,
+    events: journal.events,
     look() {
       host.look()
       if (alerting.network(host.figures().isOnline)) alerts.flush()

@@ -1,9 +1,8 @@
 /** What a journal event means beside its record: a line of the log, and a count. */
-import { constants } from 'node:os'
-import type { ExitSignature } from '../../schemas/service.ts'
 import type { Effect } from '../core/effect.ts'
+import { exitCountOf } from './exit-count.ts'
 import type { Logger } from './logger.ts'
-import type { ExitCause, Metrics } from './metrics.ts'
+import type { Metrics } from './metrics.ts'
 
 /** What the metrics are told, kept until they are loaded. */
 export type Told = (metrics: Metrics) => void
@@ -32,36 +31,7 @@ export function heed(
   measure: (told: Told) => void,
 ): void {
   logger[LOUD.has(event) ? 'warn' : 'info'](text, { subject, generation, event, ...data })
-  if (event === 'exited') {
-    const exit = data as ExitData
-    measure((to) => to.exited(subject, exitCause(text, exit), codeOf(exit.code, exit.signal)))
-  }
-  if (event === 'spawn-failed') measure((to) => to.exited(subject, 'spawn_failed', -1))
+  const exit = exitCountOf({ kind: event, text, data })
+  if (exit) measure((to) => to.exited(subject, exit.cause, exit.code))
   measure((to) => to.changed())
-}
-
-/** What the core says of an exit. `isFinal`: its type lets it end; `isFailure`: it was ended since it had failed. */
-type ExitData = {
-  readonly code: number | null
-  readonly signal: string | null
-  readonly asked: boolean
-  readonly class?: ExitSignature['class']
-  readonly isFinal?: boolean
-  readonly isFailure?: boolean
-}
-
-function exitCause(text: string, { code, signal, asked, ...more }: ExitData): ExitCause {
-  if (asked && text.startsWith('hung')) return 'hung'
-  if (asked) return more.isFailure === true ? 'error' : 'stopped'
-  if (more.class === 'planned') return 'planned'
-  if (more.class === 'success' && more.isFinal === true) return 'completed'
-  if (signal !== null) return 'signal'
-  return code === 0 ? 'clean' : 'error'
-}
-
-/** 128 + n for a signal, as shells count; -1 if nobody saw the end. */
-function codeOf(code: number | null, signal: string | null): number {
-  if (code !== null) return code
-  const number = signal === null ? undefined : constants.signals[signal as NodeJS.Signals]
-  return number === undefined ? -1 : 128 + number
 }

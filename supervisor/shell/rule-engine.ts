@@ -1,19 +1,22 @@
 /**
  * Looks at every alert rule: each 5 s, and soon after something has changed. It reads what `/metrics` shows, without
  * writing it down, and tells what fires. What has been counted lately and what is pending is kept in a small file, so
- * that a new supervisor goes on where the last one was; a kill costs the last seconds of it.
+ * that a new supervisor goes on where the last one was. The file names the last event of the journal that is counted in
+ * it: a start counts the exits that came after, so that a kill costs none.
  */
-import { readFileSync, renameSync, writeFileSync } from 'node:fs'
-import { METRICS, type MetricName } from '../../schemas/metrics.ts'
+import type { MetricName } from '../../schemas/metrics.ts'
 import type { Finding } from '../core/alert.ts'
 import { activeIn, heldByOf } from '../core/alert-held.ts'
 import { RULES } from '../core/alert-rules.ts'
-import { advance, findingOf, type Instance, type Instances, waitAnew } from '../core/alert-state.ts'
+import { advance, findingOf, type Instances, waitAnew } from '../core/alert-state.ts'
 import { type Sample, type Samples, vector } from '../core/evaluate.ts'
 import { windowsIn } from '../core/expression.ts'
 import { count, forgetOutside, movedIn, type Windows } from '../core/windows.ts'
+import { exitCountOf } from './exit-count.ts'
+import type { Journal } from './journal.ts'
 import type { GaugeName, RuleFigures } from './metric-gauges.ts'
 import type { Metrics } from './metrics.ts'
+import { type Kept, openKept } from './rules-kept.ts'
 
 /** Time between two evaluations. */
 export const EVERY_MS = 5_000
@@ -21,6 +24,11 @@ export const EVERY_MS = 5_000
 const SOON_MS = 50
 /** Evaluations after changes keep this distance. */
 const GAP_MS = 250
+
+/** What the journal has the events of. */
+const REPLAYED: MetricName = 'service_exits_total'
+/** So many events are read of it at most. */
+const MISSED_MOST = 10_000
 
 const rules = Object.entries(RULES)
 const windows = new Map(rules.flatMap(([, { when }]) => windowsIn(when)).map(([name]) => [name, 0]))
@@ -34,6 +42,9 @@ export type RuleEngineOptions = {
   readonly path: string
   /** Everything that fires, after each evaluation. */
   readonly found: (findings: readonly Finding[]) => void
+  /** The last event of the journal whose counts were told to the metrics. */
+  readonly lastEvent: () => number
+  readonly events: Journal['events']
   /** Lets others look before the samples are read. */
   readonly look: () => void
   /** Unix milliseconds. */
@@ -51,8 +62,9 @@ export type RuleEngine = {
 /** Opens the engine with what the last one left, and evaluates at once and from then on. */
 export function openRuleEngine(options: RuleEngineOptions): RuleEngine {
   const { metrics, path, found, look, wall = Date.now } = options
-  const kept = openKept(path, () => metrics.internalError('rules'))
+  const kept = openKept(path, options.lastEvent, () => metrics.internalError('rules'))
   const { moves, instances } = kept.state
+  let isSaving = false
   let figures: RuleFigures = { evaluatedWall: null, instances: [] }
   let timer: NodeJS.Timeout | null = null
   let dueAt = Number.POSITIVE_INFINITY
@@ -60,12 +72,15 @@ export function openRuleEngine(options: RuleEngineOptions): RuleEngine {
   let lastWake = 0
 
   noteStart(metrics.sample('supervisor_start_time_seconds'), kept, wall())
+  countMissed(options, kept, wall())
+  kept.save()
   metrics.provide({ rules: () => figures })
   metrics.listen({
     counted(metric, labels, by) {
       if (!windows.has(metric)) return
       count(moves, metric, labels, by, wall())
       kept.isDirty = true
+      if (metric !== REPLAYED) saveSoon()
       soon()
     },
     changed: soon,
@@ -122,6 +137,16 @@ export function openRuleEngine(options: RuleEngineOptions): RuleEngine {
     const now = performance.now()
     const wait = Math.max(SOON_MS, lastAt + GAP_MS - now)
     if (dueAt - now > wait) plan(wait)
+  }
+
+  /** What is not in the journal is written with the end of this turn. */
+  function saveSoon(): void {
+    if (isSaving) return
+    isSaving = true
+    setImmediate(() => {
+      isSaving = false
+      kept.save()
+    })
   }
 
   plan(0)
@@ -184,53 +209,12 @@ function noteStart(samples: readonly Sample[], kept: Kept, at: number): void {
   kept.isDirty = true
 }
 
-type KeptState = {
-  readonly moves: Windows
-  readonly instances: Map<string, Instances>
-  /** Unix seconds at which the supervisor that wrote this was started. */
-  startedAt: number | null
-}
-/** `isBroken`: there was a file that could not be read. */
-type Kept = { readonly state: KeptState; isBroken: boolean; isDirty: boolean; save(): void }
-type Written = {
-  readonly moves: readonly (readonly [string, ReturnType<typeof seriesOf>])[]
-  readonly instances: readonly (readonly [string, readonly (readonly [string, Instance])[]])[]
-  readonly startedAt: number | null
-}
-
-const seriesOf = (series: Windows extends Map<string, infer Series> ? Series : never) => [...series]
-
-/** The file: read once, written where something has changed. What cannot be read is begun anew. */
-function openKept(path: string, failed: () => void): Kept {
-  const kept: Kept = {
-    state: { moves: new Map(), instances: new Map(), startedAt: null },
-    isBroken: false,
-    isDirty: false,
-    save() {
-      if (!kept.isDirty) return
-      const { moves, instances, startedAt } = kept.state
-      const written: Written = {
-        moves: [...moves].map(([metric, series]) => [metric, seriesOf(series)]),
-        instances: [...instances].map(([rule, all]) => [rule, [...all]]),
-        startedAt,
-      }
-      try {
-        writeFileSync(`${path}.new`, JSON.stringify(written), { mode: 0o600 })
-        renameSync(`${path}.new`, path)
-        kept.isDirty = false
-      } catch {
-        // A full disk: what it holds is in memory, and the next evaluation tries again.
-        failed()
-      }
-    },
+/** Counts the exits that the last supervisor has recorded and not kept, and those that were found at this start. */
+function countMissed({ events }: Pick<RuleEngineOptions, 'events'>, { state }: Kept, at: number): void {
+  const { lastEvent: after, moves } = state
+  if (after === null) return
+  for (const event of events({ after, limit: MISSED_MOST, service: null, sinceMs: at - longestMs })) {
+    const found = exitCountOf(event)
+    if (found) count(moves, REPLAYED, { service: event.subject, cause: found.cause }, 1, Date.parse(event.at))
   }
-  try {
-    const { moves, instances, startedAt } = JSON.parse(readFileSync(path, 'utf8')) as Written
-    for (const [metric, series] of moves) if (metric in METRICS) kept.state.moves.set(metric, new Map(series))
-    for (const [rule, all] of instances) if (rule in RULES) kept.state.instances.set(rule, new Map(all))
-    kept.state.startedAt = startedAt
-  } catch (error) {
-    kept.isBroken = (error as NodeJS.ErrnoException).code !== 'ENOENT'
-  }
-  return kept
 }

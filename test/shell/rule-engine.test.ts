@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
+import type { JournalEvent } from '../../schemas/status.ts'
 import type { Finding } from '../../supervisor/core/alert.ts'
 import { createMetrics, type Metrics } from '../../supervisor/shell/metrics.ts'
 import { openRuleEngine, type RuleEngine } from '../../supervisor/shell/rule-engine.ts'
@@ -19,6 +20,8 @@ class Watch {
   startedAt = START
   isWritable = true
   firing: readonly Finding[] = []
+  /** What the journal has. */
+  readonly events: JournalEvent[] = []
   metrics: Metrics
   engine: RuleEngine
 
@@ -60,12 +63,31 @@ class Watch {
     return openRuleEngine({
       metrics: this.metrics,
       path: this.path,
+      lastEvent: () => this.events.length,
+      events: ({ after }) => this.events.slice(after),
       look: () => undefined,
       found: (findings) => {
         this.firing = findings
       },
       wall: () => this.at,
     })
+  }
+
+  journaled(id: number): void {
+    const data = { code: 1, signal: null, asked: false }
+    const at = new Date(this.at).toISOString()
+    const about = { subject: 'kb', generation: 1, kind: 'exited', text: 'exit code 1', cause: null }
+    this.events.push({ ...about, id, at, awakeMs: 0, data })
+  }
+
+  /** One that is killed leaves the file as it is. */
+  killed(): void {
+    const left = readFileSync(this.path)
+    this.engine.close()
+    writeFileSync(this.path, left)
+    this.startedAt = this.at
+    this.metrics = this.#measure()
+    this.engine = this.#open()
   }
 
   /** Another supervisor takes over after so many seconds. */
@@ -131,6 +153,34 @@ describe('the rule engine', () => {
     watch.crash()
     assert.deepEqual(watch.after(0), ['ServiceCrashLooping', 'ServiceCrashed'])
     assert.deepEqual(watch.after(10), ['ServiceDown', 'ServiceCrashLooping', 'ServiceCrashed'])
+  })
+
+  it('counts after a kill what the journal had and the file had not, once', (t) => {
+    const watch = new Watch(t)
+    watch.stage.up('kb')
+    watch.journaled(1)
+    watch.crash()
+    watch.after(1)
+    watch.journaled(2)
+    watch.crash()
+    // The supervisor is killed before it looks again, and another process is found dead at the next start.
+    watch.journaled(3)
+    watch.killed()
+    assert.deepEqual(watch.after(0), ['ServiceCrashLooping', 'ServiceCrashed'])
+    assert.match(watch.firing[0]!.summary, /crashed 3 times/)
+    watch.killed()
+    watch.after(0)
+    assert.match(watch.firing[0]!.summary, /crashed 3 times/)
+  })
+
+  it('tells a supervisor that is killed before its first look, again and again', (t) => {
+    const watch = new Watch(t)
+    watch.stage.up('kb')
+    for (const _ of [1, 2, 3]) {
+      watch.at += 10_000
+      watch.killed()
+    }
+    assert.deepEqual(watch.after(1), ['SupervisorRestarting'])
   })
 
   it('tells a supervisor that is started again and again', (t) => {
