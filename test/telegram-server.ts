@@ -57,6 +57,9 @@ export type FakeTelegram = {
 export const OWNER = 777
 /** Looks like a token and is none. */
 export const TOKEN = '123456789:AAHfakeTokenOfATestThatIsNone_abcdefgh'
+/** What the poll is told that another one has ended. */
+export const CONFLICT =
+  'Conflict: terminated by other getUpdates request; make sure that only one bot instance is running'
 const TEXT_MAX = 4_096
 const DATA_MAX = 64
 
@@ -73,8 +76,7 @@ export async function startTelegram(token = TOKEN): Promise<FakeTelegram> {
   const hanging = new Set<ServerResponse>()
   const held: (() => void)[] = []
   let updates: { update_id: number }[] = []
-  let pollers = 0
-  let woken: () => void = () => undefined
+  let waitingPoll: ((how: 'conflict' | 'over') => void) | null = null
 
   async function upstream(method: string, params: Body): Promise<Body> {
     const answer = await fetch(`${store.config.apiURL}/bot${token}/${method}`, {
@@ -87,24 +89,20 @@ export async function startTelegram(token = TOKEN): Promise<FakeTelegram> {
   async function pull(): Promise<void> {
     const { result } = (await upstream('getUpdates', {})) as { result: { update_id: number }[] }
     updates.push(...result)
-    if (updates.length > 0) woken()
+    if (updates.length > 0) waitingPoll?.('over')
   }
+  /** A long poll that has to wait ends the one that waits already, whose program may be gone: as the real service does. */
   async function poll({ offset, timeout = 0 }: { offset?: number; timeout?: number }) {
-    if (pollers > 0) return refusal(409, 'Conflict: terminated by other getUpdates request')
-    pollers++
-    try {
-      if (offset !== undefined) updates = updates.filter(({ update_id }) => update_id >= offset)
-      if (updates.length === 0 && timeout > 0) {
-        const { promise, resolve } = Promise.withResolvers<void>()
-        woken = resolve
-        const late = setTimeout(resolve, timeout * 1_000)
-        await promise
-        clearTimeout(late)
-      }
-      return { ok: true, result: updates }
-    } finally {
-      pollers--
-    }
+    if (offset !== undefined) updates = updates.filter(({ update_id }) => update_id >= offset)
+    if (updates.length > 0 || timeout === 0) return { ok: true, result: updates }
+    waitingPoll?.('conflict')
+    const { promise, resolve } = Promise.withResolvers<'conflict' | 'over'>()
+    waitingPoll = resolve
+    const late = setTimeout(() => resolve('over'), timeout * 1_000)
+    const how = await promise
+    clearTimeout(late)
+    if (waitingPoll === resolve) waitingPoll = null
+    return how === 'over' ? { ok: true, result: updates } : refusal(409, CONFLICT)
   }
   function check(params: Body): Body | null {
     const text = String(params['text'] ?? '')
@@ -239,7 +237,7 @@ export async function startTelegram(token = TOKEN): Promise<FakeTelegram> {
     waiting: () => updates.length,
     async close() {
       fake.release()
-      woken()
+      waitingPoll?.('over')
       const closed = new Promise((resolve) => server.close(resolve))
       server.closeAllConnections()
       await closed

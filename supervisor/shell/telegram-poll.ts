@@ -1,10 +1,15 @@
-/** The long poll for what people do in the chat. One poller a bot: Telegram gives a second one 409. */
+/**
+ * The long poll for what people do in the chat. One poller a bot: a long poll that begins ends the one that waits, which
+ * gets 409. So the poll of a supervisor that was killed is in nobody's way, and two programs end each other's for ever.
+ */
 import type { Update } from '@grammyjs/types'
 import { backoffMs } from './channel.ts'
 import type { Outbox } from './outbox.ts'
 import type { Telegram } from './telegram.ts'
 
 const LONG_S = 25
+/** A poll that nobody ends for so long shows that the other program is gone. */
+const ALONE_S = 10
 /** After 409 and after what somebody must mend. */
 const OTHER_POLLER_MS = 30_000
 const FAULT_MS = 300_000
@@ -37,7 +42,7 @@ export function openPoll(options: PollOptions): Poll {
   const stop = new AbortController()
   let lastSuccess = wall()
   let failures = 0
-  let isTroubled = false
+  let trouble: 'none' | 'conflict' | 'other' = 'none'
   let endWait: () => void = () => undefined
 
   const wait = (ms: number) =>
@@ -55,8 +60,8 @@ export function openPoll(options: PollOptions): Poll {
   }
   async function once(): Promise<void> {
     const asked = offset()
-    // After trouble one that returns at once tells whether it is over.
-    const timeout = isTroubled ? 0 : LONG_S
+    // After trouble one that returns at once tells whether it is over; after 409 only one that was left to wait.
+    const timeout = { none: LONG_S, conflict: ALONE_S, other: 0 }[trouble]
     const answer = await telegram.call(
       'getUpdates',
       {
@@ -68,15 +73,18 @@ export function openPoll(options: PollOptions): Poll {
       timeout * 1_000,
     )
     if (stop.signal.aborted) return
-    isTroubled = !answer.ok
     if (answer.ok) {
       lastSuccess = wall()
       failures = 0
-      options.trouble(null)
+      if (trouble !== 'conflict' || answer.result.length === 0) {
+        trouble = 'none'
+        options.trouble(null)
+      }
       for (const update of answer.result) await options.handle(update)
       return
     }
     const code = answer.kind === 'api' ? answer.code : null
+    trouble = code === 409 ? 'conflict' : 'other'
     if (code === 409) {
       options.trouble(
         `another program asks for this bot's updates, so buttons and commands get lost: ${answer.text}`,

@@ -256,13 +256,27 @@ describe('commands', { timeout: 120_000 }, () => {
 describe('the poll', { timeout: 120_000 }, () => {
   it('that another program takes away is a standing trouble, and goes on once that has ended', async (t) => {
     const { telegram, open } = await place(t)
-    const text = 'Conflict: terminated by other getUpdates request'
-    telegram.fail(['getUpdates'], { kind: 'refuse', code: 409, text }, 2)
     const { alerts } = open()
+    await until('it polls', () => telegram.calls('getUpdates').length === 1)
+    const other = fetch(`${telegram.url}/bot${TOKEN}/getUpdates`, { method: 'POST', body: '{"timeout":50}' })
     await until('the trouble', () => alerts.problems().length === 1)
     assert.match(alerts.problems()[0]!, /another program asks for this bot's updates/)
+    assert.equal((await other).status, 409, 'ours ends the other one in turn')
+    assert.equal(alerts.problems().length, 1, 'and knows only later that it does not come back')
     await until('its end', () => alerts.problems().length === 0)
     assert.ok(Date.now() - (alerts.listening.lastSuccess() ?? 0) < 20_000)
+  })
+
+  it("of a supervisor that was killed is in nobody's way: the next one has the first press at once", async (t) => {
+    const { telegram, open, done } = await place(t)
+    const left = fetch(`${telegram.url}/bot${TOKEN}/getUpdates`, { method: 'POST', body: '{"timeout":50}' })
+    await until('it polls', () => telegram.calls('getUpdates').length === 1)
+    const { alerts, tell } = open()
+    const message = await tell()
+    await telegram.press(message, 'Acknowledge')
+    await until('the decision', () => done.length === 1)
+    assert.deepEqual(alerts.problems(), [])
+    assert.equal((await left).status, 409)
   })
 
   it('tries again after anything else', async (t) => {
