@@ -1,5 +1,6 @@
 /** What the chat on the phone may have done, in terms of the control API; and the messages that ask for approvals. */
 import { basename } from 'node:path'
+import type { Approval } from './core/approval.ts'
 import { PaiosError } from './errors.ts'
 import type { Control } from './shell/api.ts'
 import type { Repairs } from './shell/repairs.ts'
@@ -13,13 +14,23 @@ const KEY = /^approval-(\d+)$/
 /** Connects the chat with everything that decides, and asks there for approvals. */
 export function openChatDesk(supervisor: Supervisor, control: Control, repairs: Repairs): void {
   const { alerting, alerts } = supervisor
-  repairs.subscribe((event) => {
-    if (event.kind !== 'approvalAsked') return
-    const { id, service, action, runbook, shown } = event.approval
-    const title = `${service}: ${action} waits for your decision`
+  const asked = ({ id, service, action, runbook, shown, expiresAt }: Approval) => {
     const lines = [...shown, `runbook ${runbook}`, `paios approve ${id}`]
-    alerting.tell({ kind: 'approval-asked', id, service, title, lines })
+    const forMs = Math.max(0, expiresAt - supervisor.clock.awake())
+    alerting.tell({ kind: 'approval-asked', id, service, title: `${service}: ${action}`, lines, forMs })
+  }
+  const settled = ({ id, status, by }: Pick<Approval, 'id' | 'status' | 'by'>) =>
+    alerting.tell({ kind: 'approval-settled', id, status, by })
+  repairs.subscribe((event) => {
+    if (event.kind === 'approvalAsked') asked(event.approval)
+    else if (event.kind === 'approvalSettled') settled(event.approval)
   })
+  // What was asked or decided in the last moment of an earlier supervisor.
+  const known = alerting.standing().questions
+  const all = repairs.approvals()
+  for (const { id } of known)
+    settled(all.find((one) => one.id === id) ?? { id, status: 'superseded', by: null })
+  for (const one of all) if (one.status === 'pending' && !known.some(({ id }) => id === one.id)) asked(one)
   alerts.listening.connect(portOf(supervisor, control))
 }
 

@@ -58,6 +58,8 @@ export type Notice = {
   readonly key: string
   /** What it belongs to: notices of one thread edit or answer its first message. An incident's id, or `digest-DATE`. */
   readonly thread: string
+  /** The thread whose first message the first one of this thread answers. */
+  readonly answers?: string
   readonly kind: NoticeKind
   /** `edit` replaces the thread's first message (sent where there is none), `reply` answers it. */
   readonly op: 'send' | 'edit' | 'reply'

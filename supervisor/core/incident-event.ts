@@ -1,5 +1,6 @@
 /** Every fact that the alert core can be told, in the past tense. */
 import type { Finding, Subject } from './alert.ts'
+import type { ApprovalStatus } from './approval.ts'
 import type { Matcher, ServiceFacts } from './incident.ts'
 
 export type IncidentFact =
@@ -47,6 +48,15 @@ export type IncidentFact =
       readonly service: string
       readonly title: string
       readonly lines: readonly string[]
+      /** So long somebody has time to decide, awake. */
+      readonly forMs: number
+    }
+  /** `by`: who decided, null where nobody did. */
+  | {
+      readonly kind: 'approval-settled'
+      readonly id: number
+      readonly status: ApprovalStatus
+      readonly by: string | null
     }
 
 /** A fact with its two times: awake milliseconds and Unix milliseconds. */

@@ -157,6 +157,23 @@ export type Activity = {
   readonly notices: number
 }
 
+/** An approval that somebody was asked for, until it is over. `thread`: that of its incident, null without one. */
+export type Question = {
+  readonly id: number
+  readonly service: string
+  readonly title: string
+  readonly lines: readonly string[]
+  readonly forMs: number
+  readonly askedAt: number
+  readonly askedWall: number
+  readonly thread: string | null
+  readonly reminders: number
+  /** Who approved it, null while it waits. */
+  readonly by: string | null
+  /** It is being done. */
+  readonly isBegun: boolean
+}
+
 /** Counts since the last digest, for the next. */
 export type Counts = {
   readonly opened: number
@@ -183,6 +200,7 @@ export type Standing = {
   readonly overnight: readonly string[]
   /** Repairs that were begun before an incident was open, by subject. */
   readonly repairs: Readonly<Record<string, Repair>>
+  readonly questions: readonly Question[]
   /** The local date of the last digest; empty before the first, null where none was thought of yet. */
   readonly digestDate: string | null
   readonly counts: Counts
@@ -240,6 +258,7 @@ export const EMPTY_STANDING: Standing = {
   activity: null,
   overnight: [],
   repairs: {},
+  questions: [],
   digestDate: null,
   counts: { opened: 0, closed: 0, silent: 0, told: 0 },
 }

@@ -9,7 +9,7 @@
  */
 
 import { type AlertScope, keyOf, nameOf, put, stand, tell } from './alert-scope.ts'
-import { ask } from './approval-notices.ts'
+import { ask, remind, settle as settleQuestion } from './approval-notices.ts'
 import { followBundles, forgetOld, isStormRepeated, membersOf, tellNew } from './bundles.ts'
 import { collectInfo, tellActivity, tellDigest } from './digest.ts'
 import { countChange, settleFlaps } from './flapping.ts'
@@ -108,6 +108,8 @@ function apply(scope: AlertScope, event: IncidentEvent): void {
       return repair(scope, event)
     case 'approval-asked':
       return ask(scope, event)
+    case 'approval-settled':
+      return settleQuestion(scope, event)
   }
 }
 
@@ -177,6 +179,7 @@ function settle(scope: AlertScope, before: ReadonlyMap<string, Incident>, isEval
   followBundles(scope)
   collectInfo(scope, before)
   if (!isEvaluated) return
+  remind(scope)
   tellActivity(scope)
   tellDigest(scope)
 }

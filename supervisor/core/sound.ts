@@ -55,6 +55,12 @@ export function hushOfQuestion(scope: AlertScope, service: string): Hush | null 
   return soundLimit(scope)
 }
 
+/** Whether a reminder about a critical incident may sound: what is critical is never capped. */
+export function mayRemind(scope: AlertScope, incident: Incident): boolean {
+  const importance = importanceOf(scope, incident)
+  return importance === 'high' || (importance === 'normal' && !isQuietHour(localNow(scope)))
+}
+
 function soundLimit(scope: AlertScope): Hush | null {
   const recent = scope.state.standing.sounds.filter((at) => at > scope.at - SOUNDS_MS)
   return recent.length >= SOUNDS_MAX

@@ -226,11 +226,15 @@ export function readMessage(database: Database.Database, id: number): Message | 
   return database.prepare(`SELECT ${COLUMNS} FROM outbox WHERE id = ?`).get(id) as Message | undefined
 }
 
-/** What was told of a thread, or is to be, oldest first. */
+/** What was told of a thread and of the approvals that belong to it, or is to be, oldest first. */
 export function readThread(database: Database.Database, thread: string): Message[] {
   return database
-    .prepare(`SELECT ${COLUMNS} FROM outbox WHERE thread = ? ORDER BY id`)
-    .all(thread) as Message[]
+    .prepare(
+      `SELECT ${COLUMNS} FROM outbox WHERE thread = @thread
+         OR (thread >= 'approval-' AND thread < 'approval.' AND json_extract(body, '$.answers') = @thread)
+       ORDER BY id`,
+    )
+    .all({ thread }) as Message[]
 }
 
 /** Everything that was enqueued since then, oldest first, for reports. */

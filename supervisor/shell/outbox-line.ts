@@ -3,6 +3,7 @@
  * network is tried again with backoff, what must be mended by somebody every five minutes; a message that was
  * tried long enough is dead, and counted.
  */
+import type { Notice } from '../core/alert.ts'
 import type { AlertRows, ChannelName, Message } from './alert-tables.ts'
 import { backoffMs, type Channel, type Outcome } from './channel.ts'
 import type { OutboxOptions, Tested } from './outbox.ts'
@@ -94,13 +95,18 @@ export function openLine(options: LineOptions): Line {
     const sending: Message = { ...message, state: 'sending' }
     commit({ messages: [sending] })
     gapAt = performance.now() + channel.gapMs
-    const outcome = await attempt((signal) =>
-      channel.deliver(sending, options.first(channel.name, message.thread), signal),
-    )
+    const outcome = await attempt((signal) => channel.deliver(sending, firstFor(message), signal))
     // A supervisor that ends says nothing: the next one sends it again.
     if (stop.signal.aborted) return
     settle(sending, outcome)
     asked.get(message.id)?.(outcome)
+  }
+  /** What an edit edits and a reply answers: the first message of a thread, before that the one it belongs to. */
+  function firstFor({ thread, op, kind, body }: Message): string | null {
+    const own = options.first(channel.name, thread)
+    if (own !== null || op !== 'reply' || kind !== 'approval') return own
+    const { answers } = JSON.parse(body) as Notice
+    return answers === undefined ? null : options.first(channel.name, answers)
   }
   async function attempt(work: (signal: AbortSignal) => Promise<Outcome>): Promise<Outcome> {
     try {

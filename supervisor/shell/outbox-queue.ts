@@ -45,12 +45,15 @@ export function nextDue(waiting: Iterable<Message>): number | null {
   return soonest
 }
 
-/** The waiting edits that a fresh one makes superfluous: older ones of its thread that nobody has seen. */
+/**
+ * What waits and a fresh edit makes superfluous: older edits of its thread that nobody has seen, and of an approval all
+ * that asks for it, since the edit is a message of its own where there is none.
+ */
 export function supersededBy(fresh: Message, waiting: Iterable<Message>): Message[] {
   if (fresh.op !== 'edit') return []
   return [...waiting].filter(
-    ({ id, op, thread, state, channel }) =>
-      op === 'edit' &&
+    ({ id, op, kind, thread, state, channel }) =>
+      (op === 'edit' || kind === 'approval') &&
       state === 'pending' &&
       thread === fresh.thread &&
       channel === fresh.channel &&

@@ -174,9 +174,13 @@ export function openChat(options: ChatOptions): { handle(update: Update): Promis
     async handle(update) {
       const reply = outbox.handling(update.update_id, () => decide(update))
       if (reply === null) return
-      if (reply.kind === 'answer') return answer(reply.query, await settled(reply.said))
+      // Taken at once: a refusal that nobody waits for yet would end the supervisor.
+      const said = settled(reply.said)
+      if (reply.kind === 'answer') return answer(reply.query, await said)
       if (reply.query !== null) await answer(reply.query, 'Taken on.')
-      await send(reply.to, await settled(reply.said))
+      const sent = said.then((text) => send(reply.to, text))
+      // What takes minutes keeps the next press waiting no longer than this one.
+      if (typeof reply.said === 'string') await sent
     },
   }
 }

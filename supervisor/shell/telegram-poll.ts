@@ -1,6 +1,6 @@
 /**
- * The long poll for what people do in the chat. One poller a bot: a long poll that begins ends the one that waits, which
- * gets 409. So the poll of a supervisor that was killed is in nobody's way, and two programs end each other's for ever.
+ * The long poll for what people do in the chat. One poller a bot: a long poll that begins ends the one that waits,
+ * which gets 409. So the poll of a killed supervisor is in nobody's way, and two programs end each other's for ever.
  */
 import type { Update } from '@grammyjs/types'
 import { backoffMs } from './channel.ts'

@@ -4,7 +4,6 @@ import { describe, it } from 'node:test'
 import type { Finding } from '../../supervisor/core/alert.ts'
 import { whyMuted } from '../../supervisor/core/alert-texts.ts'
 import { flappingOf } from '../../supervisor/core/flapping.ts'
-import type { IncidentFact } from '../../supervisor/core/incident-event.ts'
 import { activeSuppressions } from '../../supervisor/core/suppression.ts'
 import { AlertStage, brief, finding, NOON, service } from './alert-stage.ts'
 
@@ -225,33 +224,6 @@ describe('suppression', () => {
     assert.deepEqual(stage.fire({ ...down('kb'), held: ['wake'] }), [])
     assert.equal(whyMuted(stage.incident('kb')), 'held: the machine has just woken')
     assert.deepEqual(stage.fire(down('kb')).map(brief), ['opened send sound'])
-  })
-})
-
-describe('a question', () => {
-  const asked = (id: number): Extract<IncidentFact, { kind: 'approval-asked' }> => ({
-    ...{ kind: 'approval-asked', id, service: 'kb' },
-    ...{ title: 'Restore openclaw.json?', lines: ['- "port": 1'] },
-  })
-
-  it('has two buttons and a sound, at most twelve in an hour and none at night', () => {
-    const stage = new AlertStage([service('kb')])
-    const [first] = stage.tell(asked(1))
-    assert.deepEqual(
-      [first && brief(first), first?.key, first?.buttons],
-      ['approval send sound', 'approval-1', ['approve', 'deny', 'runbook']],
-    )
-    for (let id = 2; id <= 20; id++) stage.tell(asked(id))
-    assert.equal(stage.notices.filter(({ sound }) => sound).length, 12)
-    const night = new AlertStage([service('kb')], NOON + 15 * HOUR)
-    assert.deepEqual(night.tell(asked(1)).map(brief), ['approval send'])
-  })
-
-  it('answers the message of its incident, and is part of its story', () => {
-    const stage = new AlertStage([service('kb')])
-    stage.fire(down('kb'))
-    assert.deepEqual(stage.tell(asked(3)).map(brief), ['approval reply sound'])
-    assert.match(stage.incident('kb').timeline.at(-1)?.text ?? '', /approval 3 is asked for/)
   })
 })
 

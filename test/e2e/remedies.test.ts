@@ -9,7 +9,7 @@ import { call } from '../../supervisor/cli/client.ts'
 import type { RepairView, RunReport } from '../../supervisor/shell/repair-api.ts'
 import { installBrains, orSkip } from '../brains.ts'
 import { installServers } from '../mcp-servers.ts'
-import { type FakeTelegram, OWNER, startTelegram, TOKEN } from '../telegram-server.ts'
+import { type FakeTelegram, OWNER, type Shown, startTelegram, TOKEN } from '../telegram-server.ts'
 import {
   createGatewayMesh,
   createStory,
@@ -221,7 +221,7 @@ describe('runbooks that run', { concurrency: true, timeout: 600_000 }, () => {
       const names = ['denied', 'expires', 'slow', 'useless', 'dry', 'pressed']
       for (const name of names) writeFileSync(at(name), '')
       mend('denied', `touch ${at('denied')}`)
-      mend('expires', `touch ${at('expires')}`, ', approval: { expires: 2s }')
+      mend('expires', `touch ${at('expires')}`, ', approval: { expires: 4s }')
       mend('slow', `echo x >> ${at('slow-acts')}; touch ${at('slow')}; sleep 600`, ', timeout: 10m')
       mend('useless', `echo x >> ${at('useless-acts')}; sleep 600`, ', timeout: 10m', '2s')
       mend('dry', `touch ${at('dry')}`)
@@ -246,41 +246,62 @@ describe('runbooks that run', { concurrency: true, timeout: 600_000 }, () => {
       await telegram.close()
     })
 
-    it('a press on Approve in the chat has it done', async () => {
+    const untilShown = (name: string) =>
+      until('the message', () =>
+        telegram.shown().find(({ text }) => text.includes(`${name}: command.run waits for your decision`)),
+      )
+    /** The message that asked says what came of it, and has no buttons any more. */
+    async function untilEdited({ id }: Shown, how: RegExp): Promise<void> {
+      const message = await until(`it says ${how}`, () =>
+        telegram.shown().find((one) => one.id === id && how.test(one.text)),
+      )
+      assert.deepEqual(message.buttons, [])
+    }
+
+    it('a press on Approve in the chat has it done, and the message says who pressed and what came of it', async () => {
       rmSync(at('pressed'))
-      const asks = (text: string) => text.includes('pressed: command.run waits for your decision')
-      const message = await until('the message', () => telegram.shown().find(({ text }) => asks(text)))
+      const message = await untilShown('pressed')
       assert.match(message.text, /touch/)
       await telegram.press(message, 'Approve')
+      await untilEdited(message, new RegExp(`pressed: command\\.run: approved by telegram user${OWNER}`))
       await until('it is done', () => existsSync(at('pressed')))
       await untilEnded(mesh, 'pressed', /is over: succeeded/)
+      await untilEdited(message, /, and done/)
+      await telegram.press(message, 'Deny')
+      await until('the answer', () => telegram.shown().some(({ text }) => /is done already/.test(text)))
     })
 
     it('a step that was denied is not done, and not asked for again', async () => {
       rmSync(at('denied'))
       const { id } = await untilAsked('denied')
+      const message = await untilShown('denied')
       const denied = await mesh.cli(['deny', String(id), '--json'])
       assert.equal((JSON.parse(denied.stdout) as RunReport).result, 'denied')
       assert.equal(denied.code, 0)
       assert.equal((await mesh.cli(['approve', String(id)])).code, 5)
       assert.ok(!existsSync(at('denied')))
+      await untilEdited(message, /denied: command\.run: denied by .+ at a terminal/)
     })
 
     it('an approval expires, and is worth nothing after that', async () => {
       rmSync(at('expires'))
       const { id } = await untilAsked('expires')
+      const message = await untilShown('expires')
       await untilEnded(mesh, 'expires', /is over: expired/)
       assert.equal((await mesh.cli(['approve', String(id)])).code, 5)
       assert.ok(!existsSync(at('expires')))
+      await untilEdited(message, /expires: command\.run: expired, nobody decided within 4 s/)
     })
 
     it('an approval is withdrawn when the trouble is over by itself', async () => {
       rmSync(at('dry'))
       const { id } = await untilAsked('dry')
+      const message = await untilShown('dry')
       writeFileSync(at('dry'), '')
       await until('it is withdrawn', async () =>
         (await view(mesh)).approvals.some((one) => one.id === id && one.status === 'superseded'),
       )
+      await untilEdited(message, /dry: command\.run: withdrawn, it is not needed any more/)
     })
 
     it('a dry run says what would be done and changes nothing', async () => {
@@ -307,8 +328,10 @@ describe('runbooks that run', { concurrency: true, timeout: 600_000 }, () => {
 
     it('kill -9 between intent and result: what has helped is seen, what has not is not done twice', async () => {
       for (const name of ['slow', 'useless']) rmSync(at(name))
+      const messages: Shown[] = []
       for (const name of ['slow', 'useless']) {
         const { id } = await untilAsked(name)
+        messages.push(await untilShown(name))
         void mesh.cli(['approve', String(id)])
         await until(`${name} acts`, () => existsSync(at(`${name}-acts`)))
       }
@@ -320,6 +343,9 @@ describe('runbooks that run', { concurrency: true, timeout: 600_000 }, () => {
       // What others have declined is looked at once more by the next supervisor, and ends there.
       await until('no run is left', async () => (await view(mesh)).runs.length === 0)
       for (const name of ['slow-acts', 'useless-acts']) assert.equal(readFileSync(at(name), 'utf8'), 'x\n')
+      const [slow, useless] = messages
+      await untilEdited(slow!, /slow: command\.run: approved by .*, and done/)
+      await untilEdited(useless!, /useless: command\.run: approved by .*, and it did not help/)
     })
   })
 })

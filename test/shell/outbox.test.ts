@@ -184,6 +184,45 @@ describe('the outbox', { timeout: 60_000 }, () => {
     )
   })
 
+  it('an approval answers its incident from a thread of its own, and is edited there', async (t) => {
+    const at = place(t)
+    const fake = fakeChannel()
+    const { outbox } = at.open(fake.channel)
+    const approval = { thread: 'approval-1', kind: 'approval', answers: 'i1' } as const
+    outbox.save({ ...NOTHING, notices: [notice('i1'), notice('a', { ...approval, op: 'reply' })] })
+    await until(() => fake.seen.length === 2)
+    outbox.save({ ...NOTHING, notices: [notice('a-reminder', { ...approval, op: 'reply' })] })
+    await until(() => fake.seen.length === 3)
+    outbox.save({ ...NOTHING, notices: [notice('a-denied', { ...approval, op: 'edit' })] })
+    await until(() => fake.seen.length === 4)
+    assert.deepEqual(
+      fake.seen.map(({ first }) => first),
+      [null, '1', '2', '2'],
+    )
+    outbox.save({ ...NOTHING, notices: [notice('b', { ...approval, thread: 'approval-2', answers: 'i9' })] })
+    await until(() => outbox.figures()[0]?.pending === 0)
+    assert.deepEqual(
+      outbox.told('i1').map(({ key }) => key),
+      ['i1', 'a', 'a-reminder', 'a-denied'],
+      'what was asked is part of the story of its incident',
+    )
+  })
+
+  it('of an approval that was decided before it was told, only what came of it is told', async (t) => {
+    const at = place(t)
+    const fake = fakeChannel()
+    fake.answers(() => ({ kind: 'wait', ms: 50 }))
+    const { outbox } = at.open(fake.channel)
+    const approval = { thread: 'approval-1', kind: 'approval' } as const
+    outbox.save({ ...NOTHING, notices: [notice('a', approval), notice('a-1', { ...approval, op: 'reply' })] })
+    await until(() => fake.seen.length === 1)
+    await until(() => outbox.figures()[0]?.pending === 2)
+    outbox.save({ ...NOTHING, notices: [notice('a-expired', { ...approval, op: 'edit' })] })
+    fake.answers(() => SENT)
+    await until(() => outbox.figures()[0]?.pending === 0)
+    assert.deepEqual(fake.titles().slice(1), ['a-expired'])
+  })
+
   it('tries again what fails, says so while it does, and gives up after six hours awake, critical after a day', async (t) => {
     const at = place(t)
     const fake = fakeChannel()

@@ -34,6 +34,7 @@ async function place(t: TestContext, more: { allow?: number[]; chat?: number } =
   ensureHome(homeAt(folder))
   const done: string[] = []
   const notes: string[] = []
+  const slow = { until: Promise.resolve() }
   const open: (() => void)[] = []
   writeFileSync(join(folder, 'token'), TOKEN)
   t.after(async () => {
@@ -42,7 +43,7 @@ async function place(t: TestContext, more: { allow?: number[]; chat?: number } =
     rmSync(folder, { recursive: true })
   })
   return {
-    ...{ telegram, done, notes, folder },
+    ...{ telegram, done, notes, folder, slow },
     open() {
       const journal = openJournal(join(folder, 'journal.db'), join(folder, 'spool'), (text) => text)
       let { nextEventId } = journal.left()
@@ -75,8 +76,11 @@ async function place(t: TestContext, more: { allow?: number[]; chat?: number } =
           done.push(`mute ${name} ${thread} ${forMs} ${because} ${by}`)
           return `${name} is muted`
         },
-        restart: async (press) => write('restart')(press),
-        approve: () => {
+        async restart(press) {
+          await slow.until
+          return write('restart')(press)
+        },
+        async approve() {
           throw new PaiosError('refused', 'the approval has expired')
         },
         deny: write('deny'),
@@ -138,8 +142,24 @@ describe('buttons', { timeout: 120_000 }, () => {
   it('say why something is refused', async (t) => {
     const { telegram, open } = await place(t)
     await telegram.press(await open().tell(), 'Approve')
-    await until('the answer', () => telegram.answers().length === 1)
-    assert.deepEqual(telegram.answers(), ['the approval has expired'])
+    await until('the answer', () => telegram.shown().length === 2)
+    assert.equal(telegram.shown()[1]?.text, 'the approval has expired')
+  })
+
+  it('keep nobody waiting for what an earlier press has begun', async (t) => {
+    const { telegram, open, done, slow } = await place(t)
+    const { promise, resolve } = Promise.withResolvers<void>()
+    slow.until = promise
+    const message = await open().tell()
+    await telegram.press(message, 'Restart')
+    await telegram.press(message, 'Acknowledge')
+    await until('the second one', () => done.length === 1)
+    resolve()
+    await until('the first one', () => telegram.shown().length === 2)
+    assert.deepEqual(
+      done.map((line) => line.split(' ')[0]),
+      ['acknowledge', 'restart'],
+    )
   })
 
   it('refuse strangers, other chats, forged and foreign presses, and tell the journal of a stranger once', async (t) => {

@@ -73,10 +73,17 @@ export function createCheckers(world: IncidentWorld): Checkers {
   /** The importance of everybody that a notice speaks of. */
   function importances(notice: Notice): Importance[] {
     const all = [...world.disk.incidents.values(), ...world.state.incidents.values()]
-    return all
-      .filter(({ thread, id }) => thread === notice.thread || id === notice.thread)
+    const threads = [notice.thread, notice.answers]
+    const names = all
+      .filter(
+        ({ thread, id, subject }) =>
+          threads.includes(thread) ||
+          threads.includes(id) ||
+          (notice.kind === 'approval' && subject.name === notice.service),
+      )
       .flatMap(({ subject, also }) => [subject.name, ...also.map(({ name }) => name)])
-      .flatMap((name) => world.services.get(name)?.importance ?? [])
+    const own = notice.kind === 'approval' && notice.service !== null ? [notice.service] : []
+    return [...own, ...names].flatMap((name) => world.services.get(name)?.importance ?? [])
   }
 
   return {
@@ -120,6 +127,12 @@ export function createCheckers(world: IncidentWorld): Checkers {
         if (state !== 'resolved') fail(`${id} about ${subject.name} is still ${state}`)
       if (world.state.standing.bundles.some(({ endedWall }) => endedWall === null))
         fail('a storm goes on in peace')
+      for (const asked of world.told.filter(({ key }) => /^approval-\d+$/.test(key))) {
+        const since = world.told.filter(({ thread }) => thread === asked.thread).slice(1)
+        if (since.at(-1)?.op !== 'edit') fail(`${asked.key}: nobody is told what came of it`)
+        if (since.filter(({ op }) => op === 'reply').length > 2) fail(`${asked.key}: reminded of too often`)
+        if (since.some(({ buttons }) => buttons.length > 0)) fail(`${asked.key}: buttons come again`)
+      }
       for (const incident of world.disk.incidents.values()) {
         if (incident.state !== 'resolved') fail(`${incident.id} is saved as ${incident.state}`)
         const own = world.told.filter(({ thread }) => thread === incident.thread)

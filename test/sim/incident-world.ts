@@ -70,6 +70,7 @@ export class IncidentWorld {
   steps = 0
   /** Every saved notice, oldest first. */
   readonly told: Notice[] = []
+  nextQuestion = 1
   /** What fired at some look, by subject: nothing else may be told. */
   readonly fired = new Set<string>()
   /** A crash is info for five minutes. */

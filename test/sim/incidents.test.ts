@@ -8,6 +8,7 @@ import { DAY, HOUR, IncidentWorld, MINUTE, SECOND, type Tamper } from './inciden
 import { runIncidents, START } from './incidents.ts'
 
 const isMessage = ({ op }: Notice) => op !== 'edit'
+const isDecision = ({ notice: { kind, op } }: { notice: Notice }) => kind === 'approval' && op === 'edit'
 const isByClock = ({ kind, thread }: Notice) => kind === 'digest' || thread.startsWith('activity-')
 const world = (seed: number, services: number, wall = START) => {
   const made = new IncidentWorld(new Dice(seed), services, wall)
@@ -33,6 +34,8 @@ describe('alerting in the simulator', () => {
       effects.filter((effect) => effect.kind !== 'notice' || effect.notice.kind !== 'opened'),
     'never says that it is over': (effects) =>
       effects.filter((effect) => effect.kind !== 'notice' || effect.notice.kind !== 'closed'),
+    'never says what came of an approval': (effects) =>
+      effects.filter((effect) => effect.kind !== 'notice' || !isDecision(effect)),
     'does not save an incident': (effects) => effects.filter(({ kind }) => kind !== 'save-incident'),
     'forgets what it numbered': (effects) => effects.filter(({ kind }) => kind !== 'save-standing'),
     'makes every message sound': (effects) =>

@@ -29,6 +29,7 @@ const HAPPENINGS: readonly { readonly weight: number; readonly happen: (world: I
   { weight: 2, happen: (world) => world.sleep(world.dice.duration(MINUTE, 14 * HOUR)) },
   { weight: 2, happen: (world) => world.network(!world.isOnline) },
   { weight: 2, happen: repair },
+  { weight: 2, happen: question },
   { weight: 1, happen: (world) => world.setImportance(world.anyService(), world.dice.pick(['high', 'low'])) },
   {
     weight: 3,
@@ -80,6 +81,25 @@ function repair(world: IncidentWorld): void {
   if (isHealed) world.mend(subject.name)
   if (world.dice.chance(0.8))
     world.tell({ kind: 'repair-ended', subject, runbook, isHealed, text: isHealed ? 'healed' : 'no use' })
+}
+
+/** Somebody is asked for leave; what is decided is told until it is known, as each next supervisor does. */
+function question(world: IncidentWorld): void {
+  const { dice } = world
+  const id = world.nextQuestion++
+  const service = world.anyService()
+  if (dice.chance(0.5)) world.fail(service, 'ServiceDown')
+  const forMs = 30 * MINUTE
+  world.tell({ kind: 'approval-asked', id, service, title: `${service}: restore`, lines: [], forMs })
+  world.pass(dice.duration(SECOND, 40 * MINUTE))
+  const ways = [['approved', 'executing', 'done'], ['denied'], ['expired'], ['superseded']] as const
+  for (const status of dice.pick(ways)) {
+    const by = status === 'expired' || status === 'superseded' ? null : 'me'
+    world.tell({ kind: 'approval-settled', id, status, by })
+    const isOver = status !== 'approved' && status !== 'executing'
+    const isKnown = () => !world.state.standing.questions.some((one) => one.id === id)
+    while (isOver && !isKnown()) world.tell({ kind: 'approval-settled', id, status, by })
+  }
 }
 
 function happen(world: IncidentWorld): void {
