@@ -77,8 +77,10 @@ export function openAlertDesk(
       }
     },
     show(id): IncidentReport {
-      const known = alerting.incidents().find((one) => one.id === id) ?? historic(supervisor, id)
-      if (known === null) {
+      const known =
+        alerting.incidents().find((one) => one.id === id) ??
+        (alerts.outbox.incident(id)?.row as Incident | undefined)
+      if (known === undefined) {
         const [named] = namesOpen(id)
         if (named) return this.show(named.id)
         throw unknown(
@@ -153,11 +155,6 @@ function unknown(name: string, known: readonly string[]): PaiosError {
   const hint = nearest(name, known)
   const way = hint === null ? 'paios alerts --all lists incidents and mutes' : `did you mean ${hint}?`
   return new PaiosError('unknown-incident', `there is no incident, mute, service or rule '${name}' (${way})`)
-}
-
-function historic({ alerts }: Supervisor, id: string): Incident | null {
-  const found = alerts.outbox.incidents(10_000).find((one) => one.id === id)
-  return (found?.row as Incident | undefined) ?? null
 }
 
 /** Open ones first, the worst of them first, then the newest. */

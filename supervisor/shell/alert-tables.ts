@@ -244,13 +244,20 @@ export function readToldSince(database: Database.Database, sinceWall: number): M
     .all(sinceWall) as Message[]
 }
 
-/** The newest incidents, open and closed, newest first. */
+type StoredIncident = { id: string; closedWall: number | null; row: string }
+const INCIDENT = 'SELECT id, closed AS closedWall, row FROM incident'
+const parsed = ({ row, ...rest }: StoredIncident): IncidentRow => ({ ...rest, row: JSON.parse(row) })
+
+/** The newest incidents: open ones first, then those that were closed last. Both by their index. */
 export function readIncidents(database: Database.Database, limit: number): IncidentRow[] {
-  const rows = database
-    .prepare(
-      `SELECT id, closed AS closedWall, row FROM incident
-       ORDER BY closed IS NOT NULL, closed DESC, rowid DESC LIMIT ?`,
-    )
-    .all(limit) as { id: string; closedWall: number | null; row: string }[]
-  return rows.map(({ row, ...rest }) => ({ ...rest, row: JSON.parse(row) }))
+  const all = (rest: string, most: number) =>
+    database.prepare(`${INCIDENT} WHERE ${rest}, rowid DESC LIMIT ?`).all(most) as StoredIncident[]
+  const open = all('closed IS NULL ORDER BY closed', limit)
+  return [...open, ...all('closed IS NOT NULL ORDER BY closed DESC', limit - open.length)].map(parsed)
+}
+
+/** One incident by its id, null if it is not there. */
+export function readIncident(database: Database.Database, id: string): IncidentRow | null {
+  const found = database.prepare(`${INCIDENT} WHERE id = ?`).get(id) as StoredIncident | undefined
+  return found === undefined ? null : parsed(found)
 }

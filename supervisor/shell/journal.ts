@@ -20,6 +20,7 @@ import {
   overlayAlerts,
   pruneAlerts,
   readAlertsLeft,
+  readIncident,
   readIncidents,
   readMessage,
   readThread,
@@ -100,6 +101,7 @@ export type AlertRecord = {
   knows(channel: ChannelName, key: string): boolean
   /** The newest incidents, the open ones first. */
   incidents(limit: number): IncidentRow[]
+  incident(id: string): IncidentRow | null
   message(id: number): Message | null
   /** What was told of a thread, oldest first. */
   thread(thread: string): Message[]
@@ -218,6 +220,10 @@ function alertRecord(database: Database.Database, unwritten: () => AlertRows[]):
       const fresh = unwritten().flatMap((rows) => rows.incidents)
       return [...new Map([...stored, ...fresh].map((one) => [one.id, one])).values()]
     },
+    incident: (id) =>
+      unwritten()
+        .flatMap((rows) => rows.incidents)
+        .findLast((one) => one.id === id) ?? read(null, () => readIncident(database, id)),
     message: (id) =>
       messages(
         read([], () => [readMessage(database, id) ?? []].flat()),

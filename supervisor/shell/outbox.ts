@@ -66,6 +66,7 @@ export type Outbox = {
   restore(): Restored
   /** The newest incidents, the open ones first. */
   incidents(limit: number): readonly IncidentRow[]
+  incident(id: string): IncidentRow | null
   /** One message by its number, null if it is not known any more. */
   message(id: number): Message | null
   /** What was told of a thread and what became of it, oldest first. */
@@ -221,6 +222,7 @@ export function openOutbox(options: OutboxOptions): Outbox {
     },
     restore: () => ({ incidents: left.incidents, mutes: left.mutes, kept: left.kept }),
     incidents: (limit) => journal.alerts.incidents(limit),
+    incident: (id) => journal.alerts.incident(id),
     message: (id) => journal.alerts.message(id),
     told: (thread) => journal.alerts.thread(thread),
     toldSince: (wall) => journal.alerts.toldSince(wall),
