@@ -12,7 +12,7 @@ const serviceReport = z.strictObject({
   availability: z.number().nullable(),
   good: z.number(),
   bad: z.number(),
-  /** Stopped, not installed, or starting for the first time. */
+  /** Stopped, not installed, in maintenance, or starting for the first time. */
   excluded: z.number(),
   faults: z.int(),
   healedByItself: z.int(),
@@ -34,10 +34,11 @@ export const report = z.strictObject({
   services: z.array(serviceReport),
   incidents: z.strictObject({ opened: z.int(), open: z.int() }),
   alerts: z.strictObject({
+    /** Messages that were accepted; edits are none. */
     sent: z.int(),
     waiting: z.int(),
     givenUp: z.int(),
-    /** From being recorded to being accepted by the channel. */
+    /** Awake time from being recorded to being accepted by the channel; edits are not counted. */
     delivery: z.strictObject({ median: z.number(), p95: z.number(), slowest: z.number() }).nullable(),
   }),
 })

@@ -13,7 +13,8 @@ export const command: Command = {
   about:
     'Says how the mesh was: how long it was watched, asleep and not watched; for each service the share of the time\n' +
     'in which it was up, its faults and who healed them, the worst one; alerts sent and the slowest delivery. Time\n' +
-    'asleep, and time in which a service was stopped or not installed, counts neither way. Needs no supervisor.',
+    'asleep, in maintenance, and in which a service was stopped or not installed counts neither way. Needs no\n' +
+    'supervisor.',
   flags: { since: { value: 'WHEN', help: `the last 24h, 7d, or since an instant (${DEFAULT_SINCE})` } },
   operands: { min: 0, max: 0 },
   examples: [
@@ -40,8 +41,9 @@ const UNITS = [
   ['s', 1],
 ] as const
 
-/** A span in its two largest units: `6 d 4 h`, `2 min`, `0 s`. */
+/** A span in its two largest units: `6 d 4 h`, `2 min`, `0.3 s`, `0 s`. */
 function span(seconds: number): string {
+  if (seconds > 0 && seconds < 9.95) return `${Math.max(0.1, seconds).toFixed(1)} s`
   const whole = Math.round(seconds)
   const index = UNITS.findIndex(([, size]) => whole >= size)
   if (index < 0) return '0 s'
@@ -83,7 +85,7 @@ export function renderReport(report: Report, layout: Pick<Invocation, 'columns' 
 }
 
 function lineOf(service: ServiceReport, width: number): string {
-  const down = service.bad < 0.5 ? '-' : span(service.bad)
+  const down = service.bad === 0 ? '-' : span(service.bad)
   return `${service.name.padEnd(width)}${share(service.availability).padEnd(11)}${down.padEnd(14)}${faults(service)}`
 }
 

@@ -24,6 +24,8 @@ export type DriverOptions = {
   readonly perform: Perform
   /** What is to be told of these, to be committed with the step that says so. */
   readonly outgoing: (effects: readonly AlertEffect[]) => AlertRows
+  /** Told of the services that a turn has changed. */
+  readonly moved: (names: Iterable<string>, at: number, wall: number) => void
   /** Told after each turn how long it took, in milliseconds. */
   readonly turned: (durationMs: number) => void
 }
@@ -57,7 +59,8 @@ const INWARD = new Set<Effect['kind']>([
 ])
 
 /** Opens the mailbox over one mesh. */
-export function createDriver({ mesh, clock, journal, perform, outgoing, turned }: DriverOptions): Driver {
+export function createDriver(options: DriverOptions): Driver {
+  const { mesh, clock, journal, perform, outgoing, moved, turned } = options
   let mailbox: Fact[] = []
   let scheduled = false
   let running = false
@@ -84,6 +87,7 @@ export function createDriver({ mesh, clock, journal, perform, outgoing, turned }
       for (const [name, before] of stepped.changes) if (!changed.has(name)) changed.set(name, before)
     }
     if (changed.size > 0 || effects.length > 0) {
+      moved(changed.keys(), at, wall)
       const durable = facts.some((fact) => DURABLE.has(fact.kind))
       const alerts = effects.filter((effect) => effect.kind === 'alert')
       const alerting = alerts.length === 0 ? NO_ALERT_ROWS : outgoing(alerts)

@@ -112,6 +112,29 @@ function quantile(values: readonly number[], share: number): number {
   return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? 0
 }
 
+/**
+ * Awake seconds from being recorded to being accepted, of what told somebody something: an edit may wait, and a test is
+ * no alert. Time asleep in between is taken off; time without a supervisor is not, since nobody was told in it.
+ */
+function deliveryTimes(database: Database.Database, fromMs: number): number[] {
+  const sent = database
+    .prepare(
+      `SELECT created, sent FROM outbox
+       WHERE state = 'sent' AND created >= ? AND op <> 'edit' AND kind <> 'test'`,
+    )
+    .all(fromMs) as { created: number; sent: number }[]
+  const gaps = database
+    .prepare(
+      "SELECT wall, data ->> '$.gapMs' AS ms FROM event WHERE subject = 'paios' AND kind = 'gap' AND wall >= ?",
+    )
+    .all(fromMs) as { wall: number; ms: number }[]
+  return sent.map((one) => {
+    const asleep = gaps.map(({ wall, ms }) => Math.min(wall, one.sent) - Math.max(wall - ms, one.created))
+    const awake = asleep.reduce((left, ms) => left - Math.max(0, ms), one.sent - one.created)
+    return Math.max(0, awake) / 1000
+  })
+}
+
 function alertsOf(database: Database.Database, fromMs: number): Pick<Report, 'incidents' | 'alerts'> {
   const count = (sql: string, ...values: number[]) =>
     database
@@ -123,10 +146,7 @@ function alertsOf(database: Database.Database, fromMs: number): Pick<Report, 'in
       incidents: { opened: 0, open: 0 },
       alerts: { sent: 0, waiting: 0, givenUp: 0, delivery: null },
     }
-  const delays = database
-    .prepare("SELECT (sent - created) / 1000.0 FROM outbox WHERE state = 'sent' AND created >= ?")
-    .pluck()
-    .all(fromMs) as number[]
+  const delays = deliveryTimes(database, fromMs)
   return {
     incidents: {
       opened: count(

@@ -193,9 +193,10 @@ export function createSupervisor(options: SupervisorOptions) {
         return child ? [{ effect, body: alertBody(effect, show(child), secrets.redact) }] : []
       }),
     )
-  const driver = createDriver({ mesh, clock, journal, perform, outgoing, turned })
+  const isExcused = () => alerting.standing().maintenance !== null
+  const observed = openObserved({ mesh, awake: () => clock.awake(), isExcused, write: journal.observe })
+  const driver = createDriver({ mesh, clock, journal, perform, outgoing, moved: observed.moved, turned })
   const limits = openOwnLimits()
-  const observed = openObserved({ mesh, awake: () => clock.awake(), write: journal.observe })
   let dueAt = performance.now() + TICK_MS
   const ticker = setInterval(() => {
     // A gap is the host's, and told as one.

@@ -31,9 +31,14 @@ describe('the report for people', () => {
     const shown = lines({ services: [service('kb'), gateway] })
     assert.equal(
       shown[3],
-      'gateway  99.999 %   2 s           3: 1 healed by itself, 1 by hand, 1 not over; the longest 1 min 35 s; last: killed by SIGKILL',
+      'gateway  99.999 %   2.4 s         3: 1 healed by itself, 1 by hand, 1 not over; the longest 1 min 35 s; last: killed by SIGKILL',
     )
     assert.equal(shown[4], 'kb       100 %      -             -')
+  })
+
+  it('shows an outage of a moment as one', () => {
+    const kb = service('kb', { availability: 0.9995, good: 599.7, bad: 0.3, faults: 1, healedByItself: 1 })
+    assert.match(lines({ services: [kb] })[3]!, /^kb +99.950 % +0\.3 s +1: 1 healed by itself/)
   })
 
   it('gives no share to what never was wanted', () => {

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
 import { report as reportSchema } from '../../schemas/report.ts'
-import { NO_ALERT_ROWS } from '../../supervisor/shell/alert-tables.ts'
+import { type Message, NO_ALERT_ROWS } from '../../supervisor/shell/alert-tables.ts'
 import { openJournal } from '../../supervisor/shell/journal.ts'
 import { readReport } from '../../supervisor/shell/report.ts'
 import { Stage } from '../core/stage.ts'
@@ -65,9 +65,14 @@ describe('the report from the journal', () => {
 
   it('counts what was told, and how long it took to arrive', (t) => {
     const { path, folder, journal } = openPlace(t)
-    const message = (id: number, state: 'sent' | 'pending' | 'dead', tookMs: number | null) => ({
-      ...{ id, channel: 'telegram' as const, key: `k${id}`, thread: 'i1', kind: 'opened' as const },
-      ...{ op: 'send' as const, severity: 'critical' as const, body: '{}', state, attempts: 0, notBefore: 0 },
+    const message = (
+      id: number,
+      state: 'sent' | 'pending' | 'dead',
+      tookMs: number | null,
+      { op, kind }: Pick<Message, 'op' | 'kind'> = { op: 'send', kind: 'opened' },
+    ) => ({
+      ...{ id, channel: 'telegram' as const, key: `k${id}`, thread: 'i1', kind },
+      ...{ op, severity: 'critical' as const, body: '{}', state, attempts: 0, notBefore: 0 },
       ...{
         created: START,
         awakeMs: 0,
@@ -76,25 +81,39 @@ describe('the report from the journal', () => {
         error: null,
       },
     })
+    const about = (id: number, event: string, data: Record<string, unknown>) => ({
+      ...{ kind: 'record' as const, id, subject: 'paios', generation: null, event, text: event },
+      ...{ cause: null, data },
+    })
     journal.save([
       {
-        ...{ at: 0, wall: START, rows: [], gone: [], records: [], wanted: null, breakers: {}, durable: true },
+        ...{ at: 0, wall: START, rows: [], gone: [], wanted: null, breakers: {}, durable: true },
+        ...{ alerting: NO_ALERT_ROWS, records: [about(1, 'started', {})] },
+      },
+      {
+        ...{ at: 0, wall: START + 8 * HOUR_MS + 1_000, rows: [], gone: [], wanted: null, breakers: {} },
+        ...{ durable: true, records: [about(2, 'gap', { gapMs: 8 * HOUR_MS })] },
         alerting: {
           ...NO_ALERT_ROWS,
           incidents: [{ id: 'i1', closedWall: null, row: {} }],
           messages: [
             message(1, 'sent', 400),
-            message(2, 'sent', 9_000),
+            message(2, 'sent', 900),
             message(3, 'pending', null),
             message(4, 'dead', null),
+            // Neither tells anybody anything.
+            message(5, 'sent', 60_000, { op: 'edit', kind: 'updated' }),
+            message(6, 'sent', 50_000, { op: 'send', kind: 'test' }),
+            // Of these 8 h and 2 s it slept 8 h.
+            message(7, 'sent', 8 * HOUR_MS + 2_000),
           ],
         },
       },
     ])
     const { alerts, incidents } = readReport(path, folder, { fromMs: START, toMs: START + HOUR_MS })
     assert.deepEqual(alerts, {
-      ...{ sent: 2, waiting: 1, givenUp: 1 },
-      delivery: { median: 0.4, p95: 9, slowest: 9 },
+      ...{ sent: 3, waiting: 1, givenUp: 1 },
+      delivery: { median: 0.9, p95: 2, slowest: 2 },
     })
     assert.deepEqual(incidents, { opened: 1, open: 1 })
   })
