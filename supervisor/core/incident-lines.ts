@@ -3,7 +3,7 @@
  */
 import type { Finding, Severity } from './alert.ts'
 import { type AlertScope, count, isWorse, keyOf, put, stand, tell, worstOf } from './alert-scope.ts'
-import type { Incident, Line, Silence } from './incident.ts'
+import type { Alerting, Incident, Line, Silence } from './incident.ts'
 import { type BySubject, inhibitorAmongNeeds, inhibitorWithin } from './inhibition.ts'
 import { muteOf } from './mute.ts'
 import { heldText } from './suppression.ts'
@@ -206,6 +206,18 @@ export const activeLines = ({ lines }: Incident): Line[] => activeOf(lines)
 /** The alerts of an incident that fire now and may be told. */
 export const voicedLines = (incident: Incident): Line[] =>
   activeLines(incident).filter(({ silence }) => silence === null)
+
+/** Awake milliseconds until the first warning that still fires then may be told; null where none waits. */
+export function settledIn({ incidents }: Alerting, at: number): number | null {
+  let soonest: number | null = null
+  for (const { lines, state } of incidents.values()) {
+    if (state === 'resolved') continue
+    for (const { silence, endedWall, sinceAt } of lines)
+      if (silence?.kind === 'settling' && endedWall === null)
+        soonest = Math.min(soonest ?? Number.POSITIVE_INFINITY, Math.max(0, sinceAt + SETTLE_MS - at))
+  }
+  return soonest
+}
 
 /** Says of every alert that fires why it is not told, or that it may be. */
 export function silenceLines(scope: AlertScope): void {

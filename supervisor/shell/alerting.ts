@@ -7,6 +7,7 @@ import { keyOf } from '../core/alert-scope.ts'
 import { flappingOf } from '../core/flapping.ts'
 import type { AlertPolicy, Incident, IncidentEffect, Mute, ServiceFacts, Standing } from '../core/incident.ts'
 import type { IncidentFact } from '../core/incident-event.ts'
+import { settledIn } from '../core/incident-lines.ts'
 import { restoreAlerting, stepIncidents } from '../core/incidents.ts'
 import { isUp } from '../core/scope.ts'
 import type { Mesh, Trouble } from '../core/state.ts'
@@ -121,6 +122,7 @@ export function openAlerting({ outbox, clock, mesh }: AlertingOptions): Alerting
   const tell = (fact: IncidentFact) => commit(effectsOf(fact))
   let changes: IncidentFact[] = []
   let soon: NodeJS.Timeout | null = null
+  let settling: NodeJS.Timeout | null = null
 
   /** What waits comes before whatever is told next. */
   function tellChanges(): void {
@@ -151,6 +153,16 @@ export function openAlerting({ outbox, clock, mesh }: AlertingOptions): Alerting
     tell({ kind: 'services-changed', services, zone })
   }
 
+  /** A warning that still fires is told when its time has come, not when the rules are looked at next. */
+  function evaluated(findings: readonly Finding[]): void {
+    tellChanges()
+    tell({ kind: 'evaluated', findings })
+    if (settling) clearTimeout(settling)
+    const ms = settledIn(state, clock.awake())
+    settling = ms === null ? null : setTimeout(() => evaluated(findings), Math.ceil(ms) + 1)
+    settling?.unref()
+  }
+
   return {
     apply(fresh) {
       if (fresh) policy = fresh
@@ -161,10 +173,7 @@ export function openAlerting({ outbox, clock, mesh }: AlertingOptions): Alerting
       tellChanges()
       tell(fact)
     },
-    evaluated(findings) {
-      tellChanges()
-      tell({ kind: 'evaluated', findings })
-    },
+    evaluated,
     troubled(service, event) {
       // What is only degraded has not gone down; what gave up went down before that.
       if (event !== 'down' && event !== 'recovered') return
@@ -199,6 +208,9 @@ export function openAlerting({ outbox, clock, mesh }: AlertingOptions): Alerting
     },
     mutes: () => [...state.mutes.values()],
     standing: () => state.standing,
-    close: tellChanges,
+    close() {
+      if (settling) clearTimeout(settling)
+      tellChanges()
+    },
   }
 }

@@ -10,6 +10,8 @@ const AGAIN_MS = 30_000
 /** Findings wait this long at most until it is known whether they are being repaired. */
 const HOLD_MS = 3_000
 
+const keyOf = ({ rule, labels }: Finding) => JSON.stringify([rule, Object.entries(labels).sort()])
+
 export type FaultWatchOptions = {
   readonly isInTrouble: (service: string) => boolean
   /** Settles once it is known whether a repair has begun. */
@@ -23,6 +25,18 @@ export type FaultWatchOptions = {
 export function openFaultWatch({ isInTrouble, consider, tell, over }: FaultWatchOptions) {
   let latest: readonly Finding[] = []
   let isHeld = false
+  /** What fired while findings were held, by rule and labels: what is over by then is told all the same. */
+  const heldBack = new Map<string, Finding>()
+  const hold = (findings: readonly Finding[]) => {
+    for (const finding of findings) heldBack.set(keyOf(finding), finding)
+  }
+  const release = () => {
+    const still = new Set(latest.map(keyOf))
+    const over = [...heldBack].flatMap(([key, finding]) => (still.has(key) ? [] : [finding]))
+    heldBack.clear()
+    if (over.length > 0) tell([...latest, ...over])
+    tell(latest)
+  }
   let isClosed = false
   let firing: readonly { readonly service: string; readonly rule: string }[] = []
   const considered = new Map<string, number>()
@@ -50,14 +64,15 @@ export function openFaultWatch({ isInTrouble, consider, tell, over }: FaultWatch
       for (const service of before) over(service)
       const begun = consult(now)
       latest = findings
-      if (isHeld) return
+      if (isHeld) return hold(findings)
       if (begun.length === 0) return tell(findings)
+      hold(findings)
       // A repair that begins with its incident keeps its message silent; a second is not waited for longer.
       isHeld = true
       const known = Promise.allSettled(begun)
       void Promise.race([known, wait(HOLD_MS, undefined, { ref: false })]).then(() => {
         isHeld = false
-        if (!isClosed) tell(latest)
+        if (!isClosed) release()
       })
     },
     look(now: number): void {

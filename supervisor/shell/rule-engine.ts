@@ -1,5 +1,5 @@
 /**
- * Looks at every alert rule: each 5 s, and soon after something has changed. It reads what `/metrics` shows, without
+ * Looks at every alert rule: each 5 s, soon after something has changed, and when what is pending is due. It reads what `/metrics` shows, without
  * writing it down, and tells what fires. What has been counted lately and what is pending is kept in a small file, so
  * that a new supervisor goes on where the last one was. The file names the last event of the journal that is counted in
  * it: a start counts the exits that came after, so that a kill costs none.
@@ -18,7 +18,7 @@ import type { GaugeName, RuleFigures } from './metric-gauges.ts'
 import type { Metrics } from './metrics.ts'
 import { type Kept, openKept } from './rules-kept.ts'
 
-/** Time between two evaluations. */
+/** Time between two evaluations at most: what is pending is looked at when its time has come. */
 export const EVERY_MS = 5_000
 /** A change waits so long for others, so that a restart is over and a storm is one evaluation. */
 const SOON_MS = 50
@@ -122,7 +122,7 @@ export function openRuleEngine(options: RuleEngineOptions): RuleEngine {
     figures = { evaluatedWall: at, instances: countsOf(instances, findings) }
     kept.save()
     lastAt = performance.now()
-    plan(EVERY_MS)
+    plan(Math.min(EVERY_MS, dueIn(instances, at)))
     found(findings)
     return findings
   }
@@ -162,6 +162,15 @@ export function openRuleEngine(options: RuleEngineOptions): RuleEngine {
 }
 
 const NONE: Instances = new Map()
+
+/** Milliseconds until the first of what is pending fires if it still holds. */
+function dueIn(instances: ReadonlyMap<string, Instances>, at: number): number {
+  let soonest = Number.POSITIVE_INFINITY
+  for (const [name, all] of instances)
+    for (const { since, isFiring } of all.values())
+      if (!isFiring) soonest = Math.min(soonest, (since + (RULES[name]?.for ?? 0)) * 1000 - at)
+  return Math.max(1, Math.ceil(soonest))
+}
 
 /** Each metric is read once an evaluation, and only if a rule asks for it. */
 function samplesOf(metrics: RuleEngineOptions['metrics'], moves: Windows, at: number): Samples {

@@ -63,6 +63,22 @@ describe('alerting over the journal', () => {
     second.journal.close()
   })
 
+  it('tells a warning as soon as its 10 s are over, though no rule is looked at then', (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] })
+    const { open, pass } = place(t)
+    const { journal, alerting } = open()
+    alerting.evaluated([{ ...finding('kb'), severity: 'warning' }])
+    const told = () => alerting.incidentOf('kb')?.told ?? null
+    pass(9_990)
+    t.mock.timers.tick(9_990)
+    assert.equal(told(), null)
+    pass(11)
+    t.mock.timers.tick(11)
+    assert.equal(told()?.at, 11_001)
+    alerting.close()
+    journal.close()
+  })
+
   it('writes events that follow from each other', (t) => {
     const { open, pass } = place(t)
     const { journal, alerting } = open()

@@ -129,6 +129,21 @@ describe('the rule engine', () => {
     assert.deepEqual(watch.after(1), [])
   })
 
+  it('looks again when the time of what is pending is over, not five seconds later', (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] })
+    const watch = new Watch(t)
+    assert.deepEqual(watch.after(0), [])
+    assert.deepEqual(watch.after(13), [])
+    watch.at += 2_000
+    t.mock.timers.tick(1_999)
+    assert.deepEqual(watch.firing, [])
+    t.mock.timers.tick(2)
+    assert.deepEqual(
+      watch.firing.map(({ rule }) => rule),
+      ['ServiceDown'],
+    )
+  })
+
   it('counts crashes in a window, and keeps telling of them for a while', (t) => {
     const watch = new Watch(t)
     watch.stage.up('kb')
