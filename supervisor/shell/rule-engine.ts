@@ -1,8 +1,8 @@
 /**
- * Looks at every alert rule: each 5 s, soon after something has changed, and when what is pending is due. It reads what `/metrics` shows, without
- * writing it down, and tells what fires. What has been counted lately and what is pending is kept in a small file, so
- * that a new supervisor goes on where the last one was. The file names the last event of the journal that is counted in
- * it: a start counts the exits that came after, so that a kill costs none.
+ * Looks at every alert rule: each 5 s, soon after something has changed, and when what is pending is due. It reads what
+ * `/metrics` shows, without writing it down, and tells what fires. What has been counted lately and what is pending is
+ * kept in a small file, so that a new supervisor goes on where the last one was. The file names the last event of the
+ * journal that is counted in it: a start counts the exits that came after, so that a kill costs none.
  */
 import type { MetricName } from '../../schemas/metrics.ts'
 import type { Finding } from '../core/alert.ts'
