@@ -33,6 +33,10 @@ export async function setUp(invocation: Invocation): Promise<number> {
   await validMesh(path, await checkText(before))
   const api = (flag('api') ?? DEFAULT_API).replace(/\/+$/, '')
   const token = await readToken(invocation)
+  if (token === null) {
+    invocation.err('Nothing was changed.\n')
+    return 130
+  }
   if (token === tokenInPlace(home))
     throw new PaiosError('refused', 'this bot is in use here already: paios alerts test tries it')
   const { openTelegram } = await import('../shell/telegram.ts')
@@ -87,43 +91,26 @@ function tokenInPlace(home: string): string | null {
   }
 }
 
-async function readToken({ err }: Invocation): Promise<string> {
-  if (process.stdin.isTTY) err('Token of a bot of its own, from @BotFather (it is not shown): ')
-  const token = (process.stdin.isTTY ? await readHidden() : await text(process.stdin)).trim()
-  if (process.stdin.isTTY) err('\n')
+/** The token, null where Ctrl-C ended the question. */
+async function readToken({ err }: Invocation): Promise<string | null> {
+  const said = process.stdin.isTTY ? await askToken(err) : await text(process.stdin)
+  if (said === null) return null
+  const token = said.trim()
   if (!/^\d+:[\w-]{30,}$/.test(token))
     throw new PaiosError('usage', 'that is no token of a bot: @BotFather gives one such as 123456789:AAH…')
   return token
 }
 
-/** One line from a terminal that shows nothing of it. */
-function readHidden(): Promise<string> {
-  const { stdin } = process
-  return new Promise((resolve, reject) => {
-    let line = ''
-    const end = () => {
-      stdin.setRawMode(false)
-      stdin.pause()
-      stdin.off('data', take)
-    }
-    const take = (chunk: string) => {
-      for (const character of chunk) {
-        if (character === '\r' || character === '\n') {
-          end()
-          return resolve(line)
-        }
-        if (character === '\u0003' || character === '\u0004') {
-          end()
-          return reject(new PaiosError('usage', 'ended without a token'))
-        }
-        line = character === '\u007f' ? line.slice(0, -1) : line + character
-      }
-    }
-    stdin.setRawMode(true)
-    stdin.setEncoding('utf8')
-    stdin.on('data', take)
-    stdin.resume()
-  })
+/** An empty line is asked for again: a paste may begin with one. */
+async function askToken(err: Invocation['err']): Promise<string | null> {
+  const { readHidden } = await import('./hidden-line.ts')
+  for (;;) {
+    const line = await readHidden(() =>
+      err('Token of a bot of its own, from @BotFather (it is not shown, Ctrl-C ends this): '),
+    )
+    err('\n')
+    if (line === null || line.trim() !== '') return line
+  }
 }
 
 /** What the answer holds; throws channel-failed with what Telegram said. */

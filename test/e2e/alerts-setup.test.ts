@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
 import { parse } from 'yaml'
 import { type FakeTelegram, OWNER, startTelegram, TOKEN } from '../telegram-server.ts'
-import { ENTRY, until } from './mesh.ts'
+import { ENTRY, fixture, kill, until } from './mesh.ts'
 import { openMesh, SLEEPER, writeDocument } from './run-cli.ts'
 
 const LIMIT = { timeout: 180_000 }
@@ -27,6 +27,29 @@ function setUp(home: string, api: string, token = TOKEN) {
   child.stdin!.end(`${token}\n`)
   const ended = new Promise<number | null>((resolve) => child.on('exit', resolve))
   return { child, said: () => said, ended }
+}
+
+/** The same at a terminal: what is typed, what the screen shows, and how the terminal is left. */
+function atTerminal(t: TestContext, home: string, api: string) {
+  const [driver = ''] = fixture('on-terminal.py').slice(1)
+  const argv = [driver, process.execPath, ENTRY, 'alerts', 'setup', '--api', api]
+  const env = { ...process.env, PAIOS_HOME: home }
+  const child: ChildProcess = spawn('python3', argv, { env, stdio: ['pipe', 'pipe', 'pipe'] })
+  let screen = ''
+  let report = ''
+  child.stdout!.on('data', (part) => (screen += part))
+  child.stderr!.on('data', (part) => (report += part))
+  t.after(() => void child.kill())
+  const ended = new Promise<{ code: number; echo: boolean; lines: boolean }>((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', () => resolve(JSON.parse(report)))
+  })
+  return {
+    screen: () => screen,
+    prompts: () => screen.split('it is not shown').length - 1,
+    type: (keys: string) => void child.stdin!.write(keys),
+    ended,
+  }
 }
 
 async function place(t: TestContext): Promise<{ telegram: FakeTelegram; mesh: ReturnType<typeof openMesh> }> {
@@ -108,6 +131,49 @@ describe('paios alerts', LIMIT, () => {
     const running = setUp(mesh.home, telegram.url)
     assert.equal(await running.ended, 3)
     assert.match(running.said(), /servies/)
+    assert.equal(telegram.calls().length, 0)
+  })
+
+  it('setup at a terminal shows nothing of the token, which may be mended and pasted with its newline', async (t) => {
+    const { telegram, mesh } = await place(t)
+    const terminal = atTerminal(t, mesh.home, telegram.url)
+    await until('the question', () => terminal.prompts() === 1)
+    terminal.type('\r')
+    await until('it asks again', () => terminal.prompts() === 2)
+    // A line that is dropped, a wrong key and one that means something else, then a paste with what frames one.
+    terminal.type('nonsense\u0015')
+    terminal.type(`${TOKEN.slice(0, 5)}X\u007f\u001b[D`)
+    terminal.type(`\u001b[200~${TOKEN.slice(5)}\u001b[201~\n`)
+    const code = await until('the code', () => codeIn(terminal.screen()))
+    await telegram.write(`/start ${code}`, OWNER)
+    assert.deepEqual(await terminal.ended, { code: 0, echo: true, lines: true }, terminal.screen())
+    assert.equal(readFileSync(join(mesh.home, 'secrets', 'telegram'), 'utf8'), `${TOKEN}\n`)
+    for (const part of [TOKEN.slice(5), TOKEN.slice(0, 9), 'nonsense'])
+      assert.ok(!terminal.screen().includes(part), `the screen shows ${part}`)
+  })
+
+  it('setup that Ctrl-C ends at a terminal exits 130, writes nothing and leaves the terminal as it was', async (t) => {
+    const { telegram, mesh } = await place(t)
+    const before = readdirSync(mesh.home)
+    const terminal = atTerminal(t, mesh.home, telegram.url)
+    await until('the question', () => terminal.prompts() === 1)
+    terminal.type(`${TOKEN.slice(0, 20)}\u0003`)
+    assert.deepEqual(await terminal.ended, { code: 130, echo: true, lines: true })
+    assert.match(terminal.screen(), /Nothing was changed\./)
+    assert.ok(!terminal.screen().includes(TOKEN.slice(0, 20)))
+    assert.deepEqual(readdirSync(mesh.home), before)
+    assert.equal(readFileSync(join(mesh.home, 'paios.yaml'), 'utf8'), DOCUMENT)
+    assert.equal(telegram.calls().length, 0)
+  })
+
+  it('setup that is terminated in its question leaves the terminal as it was', async (t) => {
+    const { telegram, mesh } = await place(t)
+    const terminal = atTerminal(t, mesh.home, telegram.url)
+    await until('the question', () => terminal.prompts() === 1)
+    const ps = execFileSync('ps', ['axww', '-o', 'pid=,command='], { encoding: 'utf8' })
+    const own = ps.split('\n').find((line) => line.includes(telegram.url) && !line.includes('on-terminal'))
+    kill(Number.parseInt(own ?? '', 10), 'SIGTERM')
+    assert.deepEqual(await terminal.ended, { code: -15, echo: true, lines: true })
     assert.equal(telegram.calls().length, 0)
   })
 
