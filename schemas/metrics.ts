@@ -69,7 +69,7 @@ export const NOTICE_KINDS = [
 ] as const
 /** Why a delivery did not succeed. */
 export const DELIVERY_FAULTS = ['network', 'rate_limited', 'auth', 'rejected', 'server', 'timeout'] as const
-/** How a run of a runbook ended. */
+/** How a run of a runbook ended; `told`: a person has to act, `skipped`: there was nothing to do. */
 export const REMEDY_RESULTS = [
   'succeeded',
   'failed',
@@ -78,6 +78,9 @@ export const REMEDY_RESULTS = [
   'denied',
   'expired',
   'refused',
+  'told',
+  'skipped',
+  'superseded',
 ] as const
 /** What became of an action that needed approval. */
 export const DECISIONS = ['approved', 'denied', 'expired'] as const

@@ -32,6 +32,14 @@ export const report = z.strictObject({
   asleep: z.number(),
   notWatched: z.number(),
   services: z.array(serviceReport),
+  /** Drilled: somebody followed it, or its steps repaired something. The oldest of these days counts. */
+  runbooks: z.strictObject({
+    count: z.int(),
+    drilled: z.int(),
+    oldestDrillDays: z.int().nullable(),
+    /** Nobody has compared them with their program for 180 days. */
+    reviewDue: z.int(),
+  }),
   incidents: z.strictObject({ opened: z.int(), open: z.int() }),
   alerts: z.strictObject({
     /** Messages that were accepted; edits are none. */

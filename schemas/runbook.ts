@@ -142,6 +142,8 @@ const auto = z.strictObject({
   maxRuns: z.int().min(1).max(10).default(3),
   window: duration.prefault('1h'),
   cooldown: duration.prefault('5m'),
+  /** Whether it may run by itself from 23:00 to 08:00. */
+  quietHours: z.enum(['allow', 'hold']).default('allow'),
   /** Outcomes of a step after which the rest is not tried, whatever the step says. */
   stopOn: z.array(z.enum(['failed', 'verifyFailed', 'refused'])).default([]),
 })
@@ -215,6 +217,8 @@ function settle(step: z.output<StepOption>) {
   }
 }
 
+const day = z.iso.date({ error: 'expected a day such as 2026-11-21' })
+
 /** The front matter as people write it. A runbook is for a preset, for alerts, or an operator's own for one service. */
 export const runbookHead = z.strictObject({
   id: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,59}$/, 'expected letters, digits, - and _ (at most 60)'),
@@ -232,7 +236,9 @@ export const runbookHead = z.strictObject({
     })
     .prefault({}),
   /** The day on which somebody last compared it with the program. */
-  reviewed: z.iso.date({ error: 'expected a day such as 2026-11-21' }),
+  reviewed: day,
+  /** The day on which somebody last followed it on a fault that was made for that. */
+  drilled: day.optional(),
   auto: auto.prefault({}),
   steps,
 })

@@ -5,12 +5,14 @@
 import type { Runbook } from '../schemas/runbook.ts'
 import type { Finding } from './core/alert.ts'
 import { membersOf } from './core/order.ts'
-import type { Outcome, Result, Run } from './core/recovery-state.ts'
+import type { Held, Outcome, Run } from './core/recovery-state.ts'
 import { budgetLeft } from './core/repair-budget.ts'
 import { processOf } from './core/rest.ts'
 import { PaiosError, unknownService } from './errors.ts'
+import { measureRepairs } from './repair-metrics.ts'
 import { openRunbookChoice, type RunbookChoice } from './runbook-choice.ts'
 import type { Control } from './shell/api.ts'
+import { openBattery } from './shell/battery.ts'
 import { openConfigKeeping } from './shell/config-keeping.ts'
 import { openFaultWatch } from './shell/fault-watch.ts'
 import type { Home } from './shell/home.ts'
@@ -67,10 +69,15 @@ export function openRepairing(options: RepairingOptions): {
     failed: (service, text) => supervisor.tell(service, { kind: 'noted', event: 'warning', text }),
   })
   const { alerting, mesh } = supervisor
-  const held = (service: string) => {
-    if (alerting.suppressions().includes('maintenance')) return 'maintenance'
-    return alerting.flapping().includes(service) ? 'flapping' : null
-  }
+  const battery = openBattery({
+    run: async (argv, signal) => (await stage.run(argv, { signal })).stdout,
+  })
+  const held = async (service: string): Promise<Held[]> => [
+    ...(alerting.suppressions().includes('maintenance') ? (['maintenance'] as const) : []),
+    ...(alerting.flapping().includes(service) ? (['flapping'] as const) : []),
+    ...((await battery.isLow()) ? (['battery'] as const) : []),
+    ...(alerting.isQuiet() ? (['quiet'] as const) : []),
+  ]
   const faults = openFaultWatch({
     isInTrouble: (service) => (mesh.children.get(service)?.trouble ?? null) !== null,
     consider(service, rule) {
@@ -82,8 +89,8 @@ export function openRepairing(options: RepairingOptions): {
           text: `no runbook can be looked at: ${message}`,
         })
       const known = ({ ok, run }: Considered) => (ok && run !== null ? repairs.known(run) : undefined)
-      return repairs
-        .consider({ service, rule, incident, held: held(service) })
+      return held(service)
+        .then((reasons) => repairs.consider({ service, rule, incident, held: reasons }))
         .then(known)
         .catch(failed)
     },
@@ -100,7 +107,7 @@ export function openRepairing(options: RepairingOptions): {
   return {
     repairs,
     control: controlOf(options, repairs, choice),
-    measure: (metrics) => measure(repairs, supervisor, metrics),
+    measure: (metrics) => measureRepairs(repairs, supervisor, metrics),
     found: (findings) => faults.found(findings, performance.now()),
     close() {
       clearInterval(timer)
@@ -120,41 +127,6 @@ function tellAlerting({ alerting }: Supervisor, event: RepairEvent): void {
     const isHealed = event.kind === 'repairSucceeded'
     alerting.tell({ kind: 'repair-ended', subject: { kind: 'service', name }, runbook, isHealed, text })
   }
-}
-
-/** What a run came to, as the label of its metric; null where nothing was tried. */
-const LABELS: Readonly<Record<Result, Parameters<Metrics['remedied']>[1] | null>> = {
-  ...{ succeeded: 'succeeded', failed: 'failed', verifyFailed: 'verify_failed', rolledBack: 'rolled_back' },
-  ...{
-    denied: 'denied',
-    expired: 'expired',
-    refused: 'refused',
-    told: null,
-    skipped: null,
-    superseded: null,
-  },
-}
-
-function measure(repairs: Repairs, { mesh, clock }: Supervisor, metrics: Metrics): void {
-  repairs.subscribe((event) => {
-    if (event.kind === 'runEnded') {
-      const label = LABELS[event.outcome.result]
-      if (label !== null) metrics.remedied(event.run.runbook.id, label)
-    } else if (event.kind === 'approvalSettled') {
-      const { status } = event.approval
-      if (status === 'approved' || status === 'denied' || status === 'expired') metrics.decided(status)
-    }
-  })
-  metrics.provide({
-    approvals() {
-      const waiting = repairs.approvals().filter(({ status }) => status === 'pending')
-      return { pending: waiting.length, oldestWall: waiting[0]?.askedWall ?? null }
-    },
-    budgets() {
-      const of = { ledgers: repairs.state().ledgers, at: clock.awake() }
-      return [...mesh.children.keys()].map((service) => ({ service, left: budgetLeft(of, service) }))
-    },
-  })
 }
 
 function stageOf({ home, journal, supervisor, secrets, table, control }: RepairingOptions): Stage {

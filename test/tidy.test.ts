@@ -59,6 +59,7 @@ const LAYERS = {
     'supervisor/links/',
     'supervisor/offline.ts',
     'supervisor/runbook-choice.ts',
+    'supervisor/repair-metrics.ts',
     'supervisor/repairing.ts',
   ],
   probes: ['probes/'],

@@ -12,9 +12,9 @@ export const command: Command = {
   usage: 'report [--since WHEN]',
   about:
     'Says how the mesh was: how long it was watched, asleep and not watched; for each service the share of the time\n' +
-    'in which it was up, its faults and who healed them, the worst one; alerts sent and the slowest delivery. Time\n' +
-    'asleep, in maintenance, and in which a service was stopped or not installed counts neither way. Needs no\n' +
-    'supervisor.',
+    'in which it was up, its faults and who healed them, the worst one; alerts sent and the slowest delivery; when\n' +
+    'runbooks were last followed. Time asleep, in maintenance, and in which a service was stopped or not installed\n' +
+    'counts neither way. Needs no supervisor.',
   flags: { since: { value: 'WHEN', help: `the last 24h, 7d, or since an instant (${DEFAULT_SINCE})` } },
   operands: { min: 0, max: 0 },
   examples: [
@@ -28,8 +28,14 @@ async function run(invocation: Invocation): Promise<number> {
   const { home, json, out } = invocation
   const toMs = Date.now()
   const fromMs = await sinceMs(invocation.text('since') ?? DEFAULT_SINCE, toMs)
-  const { readReport } = await import('../shell/report.ts')
-  const report = readReport(join(home, 'state', 'journal.db'), home, { fromMs, toMs })
+  const { readLastRuns, readReport } = await import('../shell/report.ts')
+  const journal = join(home, 'state', 'journal.db')
+  const { readRunbooks } = await import('../document/runbook.ts')
+  const { agesOf } = await import('../document/runbook-age.ts')
+  const read = readReport(journal, home, { fromMs, toMs })
+  const known = readRunbooks(home).flatMap(({ runbook }) => (runbook === null ? [] : [runbook]))
+  const runbooks = agesOf(known, { wall: toMs, lastRuns: readLastRuns(journal) })
+  const report: Report = { ...read, runbooks }
   out(json ? `${JSON.stringify(report)}\n` : renderReport(report, invocation))
   return 0
 }
@@ -80,6 +86,7 @@ export function renderReport(report: Report, layout: Pick<Invocation, 'columns' 
     ...(services.length === 0 ? ['nothing was watched yet'] : [paint(heading, 'dim', layout)]),
     ...services.map((service) => shorten(lineOf(service, width), layout.columns)),
     shorten(alertLine(report), layout.columns),
+    shorten(runbookLine(report), layout.columns),
   ]
   return `${lines.join('\n')}\n`
 }
@@ -112,5 +119,16 @@ function alertLine({ alerts, incidents }: Report): string {
     ...(delivery === null
       ? []
       : [`slowest delivery ${seconds(delivery.slowest)} (95 % within ${seconds(delivery.p95)})`]),
+  ].join(' · ')
+}
+
+function runbookLine({ runbooks: { count, drilled, oldestDrillDays, reviewDue } }: Report): string {
+  return [
+    `runbooks: ${count}`,
+    oldestDrillDays === null
+      ? 'none was ever drilled'
+      : `${drilled} drilled, the oldest ${oldestDrillDays} d ago`,
+    ...(drilled > 0 && drilled < count ? [`${count - drilled} never`] : []),
+    ...(reviewDue > 0 ? [`${reviewDue} to be reviewed`] : []),
   ].join(' · ')
 }

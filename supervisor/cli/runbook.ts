@@ -1,7 +1,9 @@
 /** `paios runbook`. */
 import { userInfo } from 'node:os'
+import { join } from 'node:path'
 import type { Status } from '../../schemas/status.ts'
 import type { RunbookFile } from '../document/runbook.ts'
+import type { RunbookAge } from '../document/runbook-age.ts'
 import { nearest, PaiosError } from '../errors.ts'
 import type { RehearsedStep } from '../shell/repair-rehearsal.ts'
 import { call } from './client.ts'
@@ -52,8 +54,17 @@ async function list([extra]: readonly string[], invocation: Invocation): Promise
   if (extra !== undefined)
     throw new PaiosError('usage', `'${extra}' is one word too many: paios runbook list`)
   const { readRunbooks } = await import('../document/runbook.ts')
-  const files = readRunbooks(invocation.home)
-  if (invocation.json) invocation.out(`${JSON.stringify(files.map(summary))}\n`)
+  const { readLastRuns } = await import('../shell/report.ts')
+  const { ageOf } = await import('../document/runbook-age.ts')
+  const at = { wall: Date.now(), lastRuns: readLastRuns(join(invocation.home, 'state', 'journal.db')) }
+  const files = readRunbooks(invocation.home).map((file) => ({
+    ...file,
+    age: file.runbook === null ? null : ageOf(file.runbook, at),
+  }))
+  if (invocation.json)
+    invocation.out(
+      `${JSON.stringify(files.map(({ age, ...file }) => ({ ...summary(file), ...ageShown(age) })))}\n`,
+    )
   else {
     const rows = files.map((file) => ({ name: nameOf(file), text: lineOf(file, invocation) }))
     const width = Math.max(...rows.map(({ name }) => name.length))
@@ -78,7 +89,15 @@ function summary({ path, own, runbook, problems, ...file }: RunbookFile) {
   return { id, path, own, title, version, preset, alerts, reviewed, steps: shown, problems }
 }
 
-function lineOf({ own, runbook, problems }: RunbookFile, layout: Invocation): string {
+const ageShown = (age: RunbookAge | null) => ({
+  drilled: age?.drilled ?? null,
+  reviewDue: age?.isDue ?? false,
+})
+
+function lineOf(
+  { own, runbook, problems, age }: RunbookFile & { age: RunbookAge | null },
+  layout: Invocation,
+): string {
   const [problem] = problems
   if (runbook === null) return paint(`! line ${problem?.line}: ${problem?.message}`, 'red', layout)
   const counts = (['safe', 'ask', 'never'] as const).flatMap((of) => {
@@ -86,7 +105,9 @@ function lineOf({ own, runbook, problems }: RunbookFile, layout: Invocation): st
     return count === 0 ? [] : [`${count} ${of}`]
   })
   const steps = counts.length === 0 ? '' : `  [${counts.join(', ')}]`
-  return `${runbook.title}${steps}${own ? '  (your own)' : ''}`
+  const drilled = age?.drilled == null ? '  never drilled' : `  drilled ${age.drilled}`
+  const due = age?.isDue ? paint(`  ! last reviewed ${age.reviewDays} days ago`, 'yellow', layout) : ''
+  return `${runbook.title}${steps}${drilled}${own ? '  (your own)' : ''}${due}`
 }
 
 async function show([name]: readonly string[], invocation: Invocation): Promise<number> {

@@ -97,7 +97,10 @@ export const alertPathRules: Readonly<Record<string, AlertRule>> = {
   RemediationFailed: {
     severity: 'critical',
     when: operation(
-      sumBy(['runbook'], increase('remediation_actions_total', 900, { result: ['failed', 'verify_failed'] })),
+      sumBy(
+        ['runbook'],
+        increase('remediation_actions_total', 900, { result: ['failed', 'verify_failed', 'rolled_back'] }),
+      ),
       '>',
       0,
     ),

@@ -74,6 +74,9 @@ export type RecoveryState = {
 /** The state before the first fault. */
 export const NO_REPAIRS: RecoveryState = { runs: [], approvals: [], ledgers: {}, nextRun: 1, nextApproval: 1 }
 
+/** What speaks against doing something by itself; `quiet`: 23:00 to 08:00, for runbooks that mind. */
+export type Held = 'maintenance' | 'flapping' | 'battery' | 'quiet'
+
 /** What a run is asked for. */
 export type RunRequest = {
   readonly service: string
@@ -81,10 +84,9 @@ export type RunRequest = {
   readonly incident: string | null
   readonly by: string | null
   readonly runbook: RunbookRef
-  readonly auto: Pick<Runbook['auto'], 'enabled' | 'maxRuns' | 'window' | 'cooldown'>
+  readonly auto: Pick<Runbook['auto'], 'enabled' | 'maxRuns' | 'window' | 'cooldown' | 'quietHours'>
   readonly steps: readonly RunbookStep[]
-  /** Why nothing is done by itself now, null if nothing speaks against it. */
-  readonly held: 'maintenance' | 'flapping' | null
+  readonly held: readonly Held[]
 }
 
 /** What the shell found before a step. The digest names runbook version, step, arguments and what is shown. */

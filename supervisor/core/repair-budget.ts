@@ -2,7 +2,7 @@
  * How much may be done by itself: per service and for the host, a pause between runs, and a breaker that only a person
  * closes. Every time is in awake milliseconds, so a night of sleep uses up nothing and gives nothing back.
  */
-import type { Run, RunRequest, Work } from './recovery-state.ts'
+import type { Held, Run, RunRequest, Work } from './recovery-state.ts'
 
 const HOUR_MS = 3_600_000
 const DAY_MS = 86_400_000
@@ -33,6 +33,13 @@ const ledgerOf = ({ ledgers }: Pick<Work, 'ledgers'>, service: string): Ledger =
   Object.hasOwn(ledgers, service) ? ledgers[service]! : NONE
 const keyOf = ({ rule, incident }: Pick<RunRequest, 'rule' | 'incident'>) => `${incident ?? ''} ${rule ?? ''}`
 
+const HELD: Readonly<Record<Held, string>> = {
+  maintenance: 'in maintenance',
+  flapping: 'while it is flapping',
+  battery: 'on a battery that is nearly empty',
+  quiet: 'from 23:00 to 08:00 (`auto: { quietHours: hold }`)',
+}
+
 /** Why a run does not begin by itself, null if it may. */
 export function refusalOf(
   work: Work,
@@ -40,8 +47,8 @@ export function refusalOf(
 ): string | null {
   const { open, tried } = ledgerOf(work, service)
   if (!auto.enabled) return `${runbook.id} is for people to run (\`auto: { enabled: false }\`)`
-  if (held !== null)
-    return `nothing is done by itself ${held === 'flapping' ? 'while it is flapping' : 'in maintenance'}`
+  const [why] = held.filter((one) => one !== 'quiet' || auto.quietHours === 'hold')
+  if (why !== undefined) return `nothing is done by itself ${HELD[why]}`
   if (open !== null) return `${open}; a run by hand ends this`
   const last = tried.findLast(({ key }) => key === keyOf({ rule, incident }))?.at ?? Number.NEGATIVE_INFINITY
   if (work.at - last < auto.cooldown) {

@@ -9,6 +9,7 @@ import type { AlertPolicy, Incident, IncidentEffect, Mute, ServiceFacts, Standin
 import type { IncidentFact } from '../core/incident-event.ts'
 import { settledIn } from '../core/incident-lines.ts'
 import { restoreAlerting, stepIncidents } from '../core/incidents.ts'
+import { isQuietHour, localTime } from '../core/local-time.ts'
 import { isUp } from '../core/scope.ts'
 import type { Mesh, Trouble } from '../core/state.ts'
 import { activeSuppressions } from '../core/suppression.ts'
@@ -47,6 +48,8 @@ export type Alerting = {
   suppressions(): Suppression[]
   /** The services that go up and down too often. */
   flapping(): string[]
+  /** True from 23:00 to 08:00 of the mesh's zone. */
+  isQuiet(): boolean
   /** Open incidents, and those that were closed a short while ago. */
   incidents(): Incident[]
   /** The open incident about a service, null if there is none. */
@@ -74,6 +77,7 @@ export function openAlerting({ outbox, clock, mesh }: AlertingOptions): Alerting
     Temporal.Now.timeZoneId(),
   )
   let policy: AlertPolicy = { timezone: null, importance: {} }
+  const zoneOf = () => policy.timezone ?? Temporal.Now.timeZoneId()
   let isStarted = false
   let isKnownOnline: boolean | null = null
   let knownFacts = ''
@@ -146,7 +150,7 @@ export function openAlerting({ outbox, clock, mesh }: AlertingOptions): Alerting
         stoppedWall: child.desired.kind === 'stopped' ? child.desired.at : null,
       }),
     )
-    const zone = policy.timezone ?? Temporal.Now.timeZoneId()
+    const zone = zoneOf()
     const facts = JSON.stringify([services, zone])
     if (facts === knownFacts) return
     knownFacts = facts
@@ -182,6 +186,7 @@ export function openAlerting({ outbox, clock, mesh }: AlertingOptions): Alerting
     },
     suppressions: () => activeSuppressions(state.standing),
     flapping: () => flappingOf(state.standing),
+    isQuiet: () => isQuietHour(localTime(clock.wall(), zoneOf())),
     incidents: () => [...state.incidents.values()],
     incidentOf(service) {
       const key = keyOf({ kind: 'service', name: service })

@@ -21,6 +21,7 @@ export type RepairEvent =
       readonly runbook: string
       readonly text: string
     }
+  | { readonly kind: 'runBegun'; readonly run: Run }
   | { readonly kind: 'runEnded'; readonly run: Run; readonly outcome: Outcome }
   | { readonly kind: 'approvalAsked' | 'approvalSettled'; readonly approval: Approval }
 
@@ -47,7 +48,8 @@ export function announcer(tell: Tell, emit: (event: RepairEvent) => void) {
         case 'begun': {
           const { run } = effect
           const why = run.by === null ? run.rule : `asked by ${run.by}`
-          return note(run.service, `run ${run.id} of ${run.runbook.id} begins: ${why}`)
+          note(run.service, `run ${run.id} of ${run.runbook.id} begins: ${why}`)
+          return emit({ kind: 'runBegun', run })
         }
         case 'stepped':
           return note(

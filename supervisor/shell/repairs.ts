@@ -7,6 +7,7 @@ import type { Runbook, RunbookStep } from '../../schemas/runbook.ts'
 import type { Approval } from '../core/approval.ts'
 import { factsOf, unmet } from '../core/recovery-facts.ts'
 import type {
+  Held,
   Look,
   RecoveryEffect,
   RecoveryEvent,
@@ -38,8 +39,7 @@ export type Fault = {
   /** Without the prefix `Paios`. */
   readonly rule: string
   readonly incident: string | null
-  /** Why nothing is done by itself now, null if nothing speaks against it. */
-  readonly held: 'maintenance' | 'flapping' | null
+  readonly held: readonly Held[]
 }
 
 /** What somebody asks for by hand. */
@@ -217,7 +217,7 @@ export function openRepairs({ stage, journal, clock, tell, choose }: RepairsOpti
     /** Begins a run that a person asks for. Throws PaiosError `refused` where another one is not over. */
     run({ service, runbook, step, by }: Asked): number {
       childOf(stage, service)
-      const { ok, text, run } = begin(runbook, { service, rule: null, incident: null, by, held: null }, step)
+      const { ok, text, run } = begin(runbook, { service, rule: null, incident: null, by, held: [] }, step)
       if (!ok || run === null) throw new PaiosError('refused', text)
       return run
     },
@@ -230,7 +230,7 @@ export function openRepairs({ stage, journal, clock, tell, choose }: RepairsOpti
       new Promise((resolve) => {
         if (teller.isUnderWay(id) || !state.runs.some((run) => run.id === id)) return resolve()
         const listener = (event: RepairEvent) => {
-          if (runOf(event) !== id) return
+          if (runOf(event) !== id || event.kind === 'runBegun') return
           listeners.delete(listener)
           resolve()
         }
@@ -265,7 +265,7 @@ type WithoutTime<T> = T extends unknown ? Omit<T, 'at' | 'wall'> : never
 const limitsOf = ({ stopOn, cooldown }: Runbook['auto']) => ({ stopOn, cooldown })
 
 function runOf(event: RepairEvent): number {
-  if (event.kind === 'runEnded') return event.run.id
+  if (event.kind === 'runBegun' || event.kind === 'runEnded') return event.run.id
   return 'approval' in event ? event.approval.run : event.run
 }
 

@@ -21,13 +21,32 @@ export type Span = { readonly fromMs: number; readonly toMs: number }
  * The report over a span, whose beginning is moved back to a full hour, or forward to where the journal begins.
  * Throws `no-supervisor` where nothing ever ran, `home-unwritable` where the journal cannot be read.
  */
-export function readReport(journal: string, home: string, span: Span): Report {
+export function readReport(journal: string, home: string, span: Span): Omit<Report, 'runbooks'> {
   if (!existsSync(journal))
     throw new PaiosError('no-supervisor', `nothing ever ran in ${home}: paios up brings a mesh up`)
+  return reading(journal, (database) => compose(database, span))
+}
+
+/**
+ * When the steps of each runbook last repaired something, Unix milliseconds; empty where nothing ever ran. Throws like
+ * `readReport` where the journal cannot be read.
+ */
+export function readLastRuns(journal: string): ReadonlyMap<string, number> {
+  if (!existsSync(journal)) return new Map()
+  return reading(journal, (database) => {
+    if (!hasTable(database, 'repair')) return new Map()
+    const rows = database
+      .prepare("SELECT runbook, max(wall) AS wall FROM repair WHERE result = 'succeeded' GROUP BY runbook")
+      .all() as { runbook: string; wall: number }[]
+    return new Map(rows.map(({ runbook, wall }) => [runbook, wall]))
+  })
+}
+
+function reading<T>(journal: string, work: (database: Database.Database) => T): T {
   try {
     const database = new Database(journal, { readonly: true, timeout: BUSY_MS })
     try {
-      return database.transaction(() => compose(database, span))()
+      return database.transaction(() => work(database))()
     } finally {
       database.close()
     }
@@ -39,7 +58,7 @@ export function readReport(journal: string, home: string, span: Span): Report {
   }
 }
 
-function compose(database: Database.Database, { fromMs, toMs }: Span): Report {
+function compose(database: Database.Database, { fromMs, toMs }: Span): Omit<Report, 'runbooks'> {
   const rows = hasTable(database, 'observed') ? sumObserved(database, fromMs) : []
   const whole = rows.find(({ subject }) => subject === WHOLE_MESH)
   const begin = firstWatched(database, Math.floor(fromMs / HOUR_MS) * HOUR_MS)

@@ -11,6 +11,7 @@ const report = (over: Partial<Report> = {}): Report => ({
   from: '2026-11-14T00:00:00Z',
   to: '2026-11-21T00:00:00Z',
   ...{ watched: 532_800, asleep: 64_800, notWatched: 7_200, services: [] },
+  runbooks: { count: 60, drilled: 0, oldestDrillDays: null, reviewDue: 0 },
   incidents: { opened: 0, open: 0 },
   alerts: { sent: 0, waiting: 0, givenUp: 0, delivery: null },
   ...over,
@@ -51,8 +52,20 @@ describe('the report for people', () => {
       delivery: { median: 0.4, p95: 1.26, slowest: 61.04 },
     }
     assert.equal(
-      lines({ alerts, incidents: { opened: 3, open: 1 } }).at(-2),
+      lines({ alerts, incidents: { opened: 3, open: 1 } }).at(-3),
       'incidents: 3 told, 1 open · alerts: 4 sent · 1 waiting · 2 given up · slowest delivery 61.0 s (95 % within 1.3 s)',
+    )
+  })
+
+  it('says how old the drills of runbooks are', () => {
+    const last = (runbooks: Report['runbooks']) => lines({ runbooks }).at(-2)
+    assert.equal(
+      last({ count: 60, drilled: 0, oldestDrillDays: null, reviewDue: 0 }),
+      'runbooks: 60 · none was ever drilled',
+    )
+    assert.equal(
+      last({ count: 60, drilled: 12, oldestDrillDays: 40, reviewDue: 3 }),
+      'runbooks: 60 · 12 drilled, the oldest 40 d ago · 48 never · 3 to be reviewed',
     )
   })
 })

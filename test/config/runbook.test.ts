@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { chooseRunbook, parseRunbook, SECTIONS } from '../../supervisor/document/runbook.ts'
+import { ageOf, agesOf } from '../../supervisor/document/runbook-age.ts'
 import { temporaryFolder } from '../probes/target.ts'
 
 const BODY = SECTIONS.map((section) => `## ${section}\n\ntext\n`).join('\n')
@@ -88,5 +89,53 @@ describe('the runbook for a fault', () => {
     assert.equal(choose('ServiceBlocked'), 'openclaw-gateway')
     own('alerts: [ServiceBlocked]\nsteps:\n  - { id: a, action: probe.rnu }\n')
     assert.equal(choose('ServiceBlocked'), 'openclaw-gateway')
+  })
+})
+
+describe('the age of a runbook', () => {
+  const WALL = Date.parse('2027-05-20T12:00:00Z')
+  const at = (days: Readonly<Record<string, string>> = {}) => ({
+    wall: WALL,
+    lastRuns: new Map(Object.entries(days).map(([id, day]) => [id, Date.parse(day)])),
+  })
+  const one = (front = '') => parsed(front).runbook!
+
+  it('has a drill by its front matter or by a run that repaired something, whichever was later', () => {
+    assert.equal(ageOf(one(), at()).drilled, null)
+    assert.equal(ageOf(one('drilled: 2027-01-02\n'), at()).drilled, '2027-01-02')
+    assert.equal(
+      ageOf(one('drilled: 2027-01-02\n'), at({ kb: '2027-03-04T05:06:07Z' })).drilled,
+      '2027-03-04',
+    )
+    assert.equal(
+      ageOf(one('drilled: 2027-04-02\n'), at({ kb: '2027-03-04T05:06:07Z' })).drilled,
+      '2027-04-02',
+    )
+    assert.equal(ageOf(one(), at({ other: '2027-03-04T05:06:07Z' })).drilled, null)
+  })
+
+  it('is to be reviewed after 180 days, not on the last of them', () => {
+    assert.deepEqual(
+      [ageOf(one(), at()), ageOf(one(), { ...at(), wall: WALL + 86_400_000 })].map((age) => [
+        age.reviewDays,
+        age.isDue,
+      ]),
+      [
+        [180, false],
+        [181, true],
+      ],
+    )
+  })
+
+  it('is counted over all of them', () => {
+    const all = [one(), one('drilled: 2027-05-10\n'), one('drilled: 2027-04-10\n')]
+    assert.deepEqual(agesOf(all, at()), { count: 3, drilled: 2, oldestDrillDays: 40, reviewDue: 0 })
+    assert.deepEqual(agesOf([one()], { ...at(), wall: WALL + 86_400_000 }), {
+      ...{ count: 1, drilled: 0, oldestDrillDays: null, reviewDue: 1 },
+    })
+  })
+
+  it('a day that is none is refused', () => {
+    assert.match(problems('drilled: yesterday\n')[0] ?? '', /expected a day such as 2026-11-21/)
   })
 })

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import type { Look } from '../../supervisor/core/recovery-state.ts'
+import type { Held, Look } from '../../supervisor/core/recovery-state.ts'
 import { Bench, GO, runbookOf } from './repair-bench.ts'
 
 const RESTART = '{ id: restart, action: service.restart, R }'
@@ -284,16 +284,21 @@ describe('budgets', () => {
     const bench = once([RESTART])
     assert.match(bench.consider(runbookOf([RESTART])).text, /^kb: run 1 of test is not over$/)
     const other = { service: 'other' }
-    assert.match(
-      bench.consider(runbookOf([RESTART]), { ...other, held: 'maintenance' }).text,
-      /in maintenance/,
-    )
-    assert.match(
-      bench.consider(runbookOf([RESTART]), { ...other, held: 'flapping' }).text,
-      /while it is flapping/,
-    )
+    const held = (...why: Held[]) => bench.consider(runbookOf([RESTART]), { ...other, held: why }).text
+    assert.match(held('maintenance', 'flapping'), /in maintenance/)
+    assert.match(held('flapping'), /while it is flapping/)
+    assert.match(held('quiet', 'battery'), /on a battery that is nearly empty/)
     const people = runbookOf([RESTART], 'auto: { enabled: false }\n')
     assert.match(bench.consider(people, other).text, /for people to run/)
     assert.equal(bench.consider(people, { ...other, by: 'me' }).ok, true)
+  })
+
+  it('quiet hours hold a runbook that minds them, and no other', () => {
+    const held: Held[] = ['quiet']
+    const bench = new Bench()
+    const careful = runbookOf([RESTART], 'auto: { quietHours: hold }\n')
+    assert.match(bench.consider(careful, { held }).text, /from 23:00 to 08:00/)
+    assert.equal(bench.consider(careful, { held: [] }).ok, true)
+    assert.equal(bench.consider(runbookOf([RESTART]), { service: 'other', held }).ok, true)
   })
 })

@@ -49,7 +49,7 @@ export class Bench {
   consider(runbook: Runbook, more: Partial<RunRequest> = {}): Extract<RecoveryEffect, { kind: 'answer' }> {
     const { id, version, auto, steps } = runbook
     const request: RunRequest = {
-      ...{ service: 'kb', rule: 'ServiceDown', incident: 'i1', by: null, held: null },
+      ...{ service: 'kb', rule: 'ServiceDown', incident: 'i1', by: null, held: [] },
       runbook: { id, version, stopOn: auto.stopOn, cooldown: auto.cooldown },
       auto,
       steps,

@@ -4,10 +4,10 @@ import { describe, it } from 'node:test'
 import { serviceSpec } from '../../schemas/service.ts'
 import { STATES } from '../../schemas/states.ts'
 import { emptyMesh, step } from '../../supervisor/core/step.ts'
-import { createMetrics } from '../../supervisor/shell/metrics.ts'
 import { Stage } from '../core/stage.ts'
 import { findDebian } from '../debian.ts'
 import { makeProbe, makeSpec } from '../sim/mesh.ts'
+import { metricsOf } from './metrics-view.ts'
 
 /** A mesh of two services, one of them with a probe, just declared. */
 function declaredMesh() {
@@ -25,28 +25,6 @@ function declaredMesh() {
   }))
   step(mesh, { kind: 'declared', specs, groups: [], retry: false, preflight: {}, at: 0, wall: 1_000 })
   return mesh
-}
-
-function metricsOf(mesh: ReturnType<typeof declaredMesh>) {
-  return createMetrics({
-    mesh,
-    version: '1.2.3',
-    startedWall: 1_000,
-    isUnclean: false,
-    lastTickWall: () => 2_000,
-    lastWakeWall: () => 0,
-    own: () => ({ residentBytes: 100, descriptors: 20, lagMs: 0 }),
-    isJournalWritable: () => true,
-    isDocumentValid: () => true,
-    host: () => ({ filesystems: [], isOnline: true, memory: null }),
-    heard: () => undefined,
-    outbox: () => [],
-    pings: () => [],
-    polledAt: () => null,
-    treeOf: () => [],
-    residentBytes: () => 4096,
-    logBytes: (service) => (service === 'alpha' ? 70_000 : null),
-  })
 }
 
 async function sampled() {

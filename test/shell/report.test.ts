@@ -3,9 +3,11 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
 import { report as reportSchema } from '../../schemas/report.ts'
+import { NO_REPAIRS, type Result } from '../../supervisor/core/recovery-state.ts'
 import { type Message, NO_ALERT_ROWS } from '../../supervisor/shell/alert-tables.ts'
 import { openJournal } from '../../supervisor/shell/journal.ts'
-import { readReport } from '../../supervisor/shell/report.ts'
+import { readLastRuns, readReport } from '../../supervisor/shell/report.ts'
+import { Bench, runbookOf } from '../core/repair-bench.ts'
 import { Stage } from '../core/stage.ts'
 import { makeSpec } from '../sim/mesh.ts'
 
@@ -51,7 +53,7 @@ describe('the report from the journal', () => {
     assert.ok(journal.observe([row(500_000, 'kb', 18, 0, 0), row(500_000, 'gone', 5, 5, 0)]))
     const span = { fromMs: START - 10 * HOUR_MS, toMs: START + HOUR_MS }
     const report = readReport(path, folder, span)
-    assert.deepEqual(reportSchema.parse(report), report)
+    assert.deepEqual(reportSchema.omit({ runbooks: true }).parse(report), report)
     assert.equal(report.from, new Date(START).toISOString())
     assert.deepEqual([report.watched, report.asleep, report.notWatched], [1800, 600, 1200])
     assert.deepEqual(report.services, [
@@ -116,6 +118,27 @@ describe('the report from the journal', () => {
       delivery: { median: 0.9, p95: 2, slowest: 2 },
     })
     assert.deepEqual(incidents, { opened: 1, open: 1 })
+  })
+
+  it('knows when the steps of each runbook last repaired something', (t) => {
+    const { path, journal } = openPlace(t)
+    const ended = (id: number, runbook: string, result: Result, startedWall: number) => {
+      const bench = new Bench()
+      bench.consider(runbookOf(['{ id: collect, action: diagnostics.collect }']))
+      const run = { ...bench.run, id, startedWall, runbook: { ...bench.run.runbook, id: runbook } }
+      return { run, outcome: { result, text: '', facts: {} } }
+    }
+    assert.deepEqual(readLastRuns(path), new Map())
+    assert.ok(
+      journal.keepRepairs(NO_REPAIRS, [
+        ended(1, 'kb', 'succeeded', 1_000),
+        ended(2, 'kb', 'succeeded', 2_000),
+        ended(3, 'kb', 'failed', 3_000),
+        ended(4, 'other', 'skipped', 4_000),
+      ]),
+    )
+    assert.deepEqual(readLastRuns(path), new Map([['kb', 2_000]]))
+    assert.deepEqual(readLastRuns('/nonexistent/journal.db'), new Map())
   })
 
   it('of a home in which nothing ever ran says so', () => {
