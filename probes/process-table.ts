@@ -22,7 +22,11 @@ export async function isAlive(pid: number): Promise<boolean> {
  * The name of a process: its title or program, with the script's name behind an interpreter. Only base names
  * are taken from its arguments, since others may be secrets. macOS asks ps (not tried on macOS).
  */
-export async function programOf(pid: number, target: ProbeTarget, signal: AbortSignal): Promise<string> {
+export async function programOf(
+  pid: number,
+  target: Pick<ProbeTarget, 'run'>,
+  signal: AbortSignal,
+): Promise<string> {
   if (process.platform !== 'linux') {
     const asked = await target.run(['ps', '-o', 'comm=', '-p', String(pid)], { signal })
     return basename(asked.stdout.trim()) || 'unknown program'
@@ -41,13 +45,21 @@ export async function programOf(pid: number, target: ProbeTarget, signal: AbortS
 }
 
 /** `pid 812 (openclaw-gateway)`; with `, systemd` or `, launchd` where this user's own one has started it. */
-export async function nameProcess(pid: number, target: ProbeTarget, signal: AbortSignal): Promise<string> {
+export async function nameProcess(
+  pid: number,
+  target: Pick<ProbeTarget, 'run'>,
+  signal: AbortSignal,
+): Promise<string> {
   const [program, init] = [await programOf(pid, target, signal), await initOf(pid, target, signal)]
   return `pid ${pid} (${init === null ? program : `${program}, ${init}`})`
 }
 
 /** The service manager of this user that runs a process; null if none does, or it cannot be told. */
-async function initOf(pid: number, target: ProbeTarget, signal: AbortSignal): Promise<string | null> {
+async function initOf(
+  pid: number,
+  target: Pick<ProbeTarget, 'run'>,
+  signal: AbortSignal,
+): Promise<string | null> {
   const launchctl = process.env['PAIOS_LAUNCHCTL'] || '/bin/launchctl'
   if (process.platform === 'darwin' || process.env['PAIOS_LAUNCHCTL']) {
     const parent = await outputOf(['ps', '-o', 'ppid=', '-p', String(pid)], target, signal)
@@ -64,7 +76,11 @@ const unitOf = async (pid: number | 'self') =>
   unitIn(await readFile(`/proc/${pid}/cgroup`, 'utf8').catch(() => ''))
 
 /** Empty where the program cannot be run: who holds something is worth knowing without who started that. */
-function outputOf(argv: readonly string[], target: ProbeTarget, signal: AbortSignal): Promise<string> {
+function outputOf(
+  argv: readonly string[],
+  target: Pick<ProbeTarget, 'run'>,
+  signal: AbortSignal,
+): Promise<string> {
   return target.run(argv, { signal }).then(
     ({ stdout }) => stdout,
     () => '',

@@ -72,7 +72,7 @@ async function onLinux(file: string) {
 }
 
 /** Every process that has one of the two files locked for writing, or open; lsof does not tell the bytes. */
-async function byLsof(file: string, target: ProbeTarget, signal: AbortSignal) {
+async function byLsof(file: string, target: Pick<ProbeTarget, 'run'>, signal: AbortSignal) {
   const { stdout } = await target.run(['lsof', '-F', 'pl', '--', file, `${file}-shm`], { signal })
   const writers = new Set<number>()
   const readers = new Set<number>()
@@ -88,7 +88,7 @@ async function byLsof(file: string, target: ProbeTarget, signal: AbortSignal) {
 /** Pids that keep others from writing, and those that keep the WAL from being written back. */
 export function lockHolders(
   file: string,
-  target: ProbeTarget,
+  target: Pick<ProbeTarget, 'run'>,
   signal: AbortSignal,
 ): Promise<{ readonly writers: readonly number[]; readonly readers: readonly number[] }> {
   return process.platform === 'linux' ? onLinux(file) : byLsof(file, target, signal)

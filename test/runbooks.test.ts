@@ -1,29 +1,21 @@
-/** Every runbook that ships: it parses, it is for something that exists, and what it tells people to type exists. */
+/** Every runbook that ships: it parses, it is for something that exists, and what it and our docs tell people to type exists. */
 import assert from 'node:assert/strict'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { presets } from '../services/index.ts'
-import { parseWords } from '../supervisor/cli/command.ts'
-import { commands } from '../supervisor/cli/paios.ts'
 import { RULE_NAMES, readRunbooks } from '../supervisor/document/runbook.ts'
+import { mustParse, typed } from './typed.ts'
 
 const files = readRunbooks('/nonexistent')
 const nameOf = (path: string) => path.slice(path.lastIndexOf('/') + 1, -'.md'.length)
 const names = files.map(({ path }) => nameOf(path))
 
-/** What follows `paios` in the code of a section: lines of blocks, and what stands in backticks. */
-function typed(body: string): string[] {
-  const blocks = [...body.matchAll(/^ *```sh\n([\s\S]*?)^ *```/gm)].flatMap((match) =>
-    (match[1] ?? '').split('\n'),
-  )
-  const inline = [...body.replace(/```[\s\S]*?```/g, '').matchAll(/`([^`]+)`/g)].map(
-    (match) => match[1] ?? '',
-  )
-  return [...blocks, ...inline]
-    .flatMap((line) => line.split(/&&|\||;/))
-    .map((part) => part.trim())
-    .filter((part) => /^(npx )?paios( |$)/.test(part))
-    .map((part) => part.replace(/^(npx )?paios ?/, '').replace(/\s+#.*$/, ''))
-}
+/** Names of services, groups and subjects in the examples of the docs. */
+const EXAMPLES = ['gateway', 'kb', 'one', 'supervisor']
+
+/** A page of a preset says what the service is called in its commands. */
+const assumed = (body: string) => /service named\s+`([a-z-]+)`/.exec(body)?.[1] ?? 'NAME'
 
 describe('the runbooks', () => {
   for (const { path, runbook, problems, body } of files) {
@@ -39,11 +31,7 @@ describe('the runbooks', () => {
     it(`${name} tells people to type commands that exist`, async () => {
       const lines = typed(body)
       assert.ok(lines.length > 0, 'no command at all')
-      for (const line of lines) {
-        const [command = '', ...words] = line.split(/\s+/).filter((word) => word !== '' && word !== '…')
-        assert.ok(Object.hasOwn(commands, command), `there is no paios ${command}`)
-        parseWords(words, (await commands[command]!.load()).command)
-      }
+      for (const line of lines) await mustParse(line, [assumed(body), ...Object.keys(presets)])
     })
   }
 
@@ -51,4 +39,16 @@ describe('the runbooks', () => {
     for (const name of [...Object.keys(presets), ...RULE_NAMES])
       assert.ok(names.includes(name), `no runbook ${name}`)
   })
+})
+
+describe('the docs', () => {
+  const root = join(import.meta.dirname, '..')
+  const folder = (name: string) =>
+    readdirSync(join(root, name))
+      .filter((file) => file.endsWith('.md'))
+      .map((file) => join(name, file))
+  for (const file of ['README.md', 'CHANGELOG.md', ...folder('docs'), ...folder('docs/decisions')])
+    it(`${file} tells people to type commands that exist`, async () => {
+      for (const line of typed(readFileSync(join(root, file), 'utf8'))) await mustParse(line, EXAMPLES, true)
+    })
 })

@@ -13,6 +13,8 @@ import { isDown, type Layout, renderEvent, renderService, renderStatus } from '.
 
 const WATCH_EVERY_MS = 1_000
 const EVENTS_SHOWN = 8
+/** A supervisor that says nothing for so long is told of; it is waited for all the same. */
+const SILENT_MS = 5_000
 
 /** Shows the whole mesh, or one service or group. */
 export const command: Command = {
@@ -35,6 +37,9 @@ async function run(invocation: Invocation): Promise<number> {
   const name = operands[0] ?? null
   if (invocation.has('watch')) return watch(invocation, name)
   let body: string
+  const silent = setTimeout(() => {
+    invocation.err('paios: no answer for 5 s, still waiting: paios runbook SupervisorStalled\n')
+  }, SILENT_MS)
   try {
     const answer = await request(home, 'GET', '/status')
     accepted(answer)
@@ -42,6 +47,8 @@ async function run(invocation: Invocation): Promise<number> {
   } catch (error) {
     if (!(error instanceof PaiosError && error.code === 'no-supervisor')) throw error
     return offline(invocation, name, error)
+  } finally {
+    clearTimeout(silent)
   }
   const whole = JSON.parse(body) as Status
   const status = selected(whole, name)

@@ -50,7 +50,9 @@ export function refusalOf(
   const [why] = held.filter((one) => one !== 'quiet' || auto.quietHours === 'hold')
   if (why !== undefined) return `nothing is done by itself ${HELD[why]}`
   if (open !== null) return `${open}; a run by hand ends this`
-  const last = tried.findLast(({ key }) => key === keyOf({ rule, incident }))?.at ?? Number.NEGATIVE_INFINITY
+  // A fault is considered for the first time before its incident is there.
+  const keys = [keyOf({ rule, incident }), keyOf({ rule, incident: null })]
+  const last = tried.findLast(({ key }) => keys.includes(key))?.at ?? Number.NEGATIVE_INFINITY
   if (work.at - last < auto.cooldown) {
     return `tried ${seconds(work.at - last)} s ago; again after ${seconds(auto.cooldown)} s`
   }

@@ -1,19 +1,28 @@
 /**
- * The program that writes the WAL of a database back into it as far as that goes without waiting for anybody. A process
- * of its own, since POSIX locks belong to a process and a damaged file may end it.
+ * The program that writes the WAL of a database back into it and cuts its file, as far as that goes without waiting for
+ * anybody. A process of its own, since POSIX locks belong to a process and a damaged file may end it.
  */
 import { existsSync, realpathSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 
-/** What SQLite answers: `busy` 1 where somebody kept it from going on, and the pages of the WAL. */
-export type Checkpoint = { readonly busy: number; readonly log: number; readonly checkpointed: number }
+/** The pages of the WAL, how many of them are written back now, and whether its file was cut to nothing. */
+export type Checkpoint = { readonly log: number; readonly checkpointed: number; readonly isCut: boolean }
+
+/** What SQLite answers: `busy` 1 where somebody kept it from going on. */
+type Row = { readonly busy: number; readonly log: number; readonly checkpointed: number }
 
 const [, , path = ''] = process.argv
 if (!existsSync(path)) throw new Error(`${path} does not exist`)
 const file = realpathSync(path)
-// Without them it is closed: there is nothing to write back, and opening it would leave files.
-if (existsSync(`${file}-wal`)) {
+
+function checkpoint(): Checkpoint {
+  // Without it there is nothing to write back, and opening the database would leave files.
+  if (!existsSync(`${file}-wal`)) return { log: 0, checkpointed: 0, isCut: true }
   const database = new DatabaseSync(file, { timeout: 0 })
-  const row = database.prepare('PRAGMA wal_checkpoint(PASSIVE)').get()
-  process.stdout.write(JSON.stringify(row))
-} else process.stdout.write(JSON.stringify({ busy: 0, log: 0, checkpointed: 0 } satisfies Checkpoint))
+  const pragma = (mode: string) => database.prepare(`PRAGMA wal_checkpoint(${mode})`).get() as Row
+  // The long part keeps no writer out; only then are they kept out for the moment that the cut takes.
+  const { log, checkpointed } = pragma('PASSIVE')
+  return { log, checkpointed, isCut: pragma('TRUNCATE').busy === 0 }
+}
+
+process.stdout.write(JSON.stringify(checkpoint()))

@@ -3,10 +3,12 @@
  * the operator, or tells what it did and what later steps may ask for.
  */
 
-import { rmSync } from 'node:fs'
+import { realpathSync, rmSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { nameProcess } from '../../probes/process-table.ts'
+import { lockHolders } from '../../probes/sqlite-locks.ts'
 import type { ActionId, RunbookStep } from '../../schemas/runbook.ts'
 import { factsOf } from '../core/recovery-facts.ts'
 import type { Run } from '../core/recovery-state.ts'
@@ -36,6 +38,17 @@ type ActionTable = { readonly [K in ActionId]: (acting: Acting<K>) => Promise<Do
 const CHECKPOINT = fileURLToPath(new URL(`./checkpoint${extname(import.meta.url)}`, import.meta.url))
 
 const done = (text: string, facts: Done['facts'] = {}): Done => ({ text, facts })
+
+/** Who keeps a WAL from being cut, in words. */
+async function walUsers(stage: Stage, file: string, signal: AbortSignal): Promise<string> {
+  const { readers, writers } = await lockHolders(realpathSync(file), stage, signal)
+  const named = async (pids: readonly number[]) =>
+    (await Promise.all(pids.map((pid) => nameProcess(pid, stage, signal)))).join(', ')
+  if (readers.length > 0)
+    return `${await named(readers)} reads an older state of it; end that, then try again`
+  if (writers.length > 0) return `${await named(writers)} writes; try again`
+  return 'a process that cannot be seen uses it; try again'
+}
 
 /** The actions over one stage. */
 export function remediesOver(stage: Stage, restore: ConfigRestore) {
@@ -108,8 +121,13 @@ export function remediesOver(stage: Stage, restore: ConfigRestore) {
       const argv = [process.execPath, CHECKPOINT, expandHome(file)]
       const { code, stdout, stderr } = await stage.run(argv, place)
       if (code !== 0) throw new PaiosError('refused', `${file}: no checkpoint: ${stderr.trim().slice(-200)}`)
-      const { busy, log, checkpointed } = JSON.parse(stdout) as Checkpoint
-      return done(`${checkpointed} of ${log} pages are written back`, { busy: String(busy) })
+      const { log, checkpointed, isCut } = JSON.parse(stdout) as Checkpoint
+      if (isCut) return done(`${log} pages of its WAL are written back, and its file is cut`)
+      const users = await walUsers(stage, expandHome(file), signal)
+      throw new PaiosError(
+        'refused',
+        `${file}: ${checkpointed} of ${log} pages of its WAL are written back, and its file is not cut: ${users}`,
+      )
     },
     async 'config.restore_last_good'({ service, given }) {
       return restore.restore(service, given.probe)

@@ -59,11 +59,11 @@ export function probeOf<K extends ProbeSpec['kind']>(
   throw new PaiosError('refused', `${child.name} ${what}`)
 }
 
-/** The port that a step names, or the service's own. */
-export function portOf(child: Child, port: number | undefined): number {
-  const found = port ?? child.spec.ports[0]
+/** The port that a step names, the service's own, or that of its `port` probe. */
+export function portOf({ spec, name }: Child, port: number | undefined): number {
+  const found = port ?? spec.ports[0] ?? spec.probes.find((probe) => probe.kind === 'port')?.port
   if (found !== undefined) return found
-  throw new PaiosError('refused', `${child.name} declares no port`)
+  throw new PaiosError('refused', `${name} declares no port`)
 }
 
 /** What conditions may ask of the service. */

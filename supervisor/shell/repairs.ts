@@ -3,7 +3,7 @@
  * core wants, one run at a time for a service. It decides nothing.
  */
 import { setTimeout as wait } from 'node:timers/promises'
-import type { Runbook, RunbookStep } from '../../schemas/runbook.ts'
+import type { ActionId, Runbook, RunbookStep } from '../../schemas/runbook.ts'
 import type { Approval } from '../core/approval.ts'
 import { factsOf, unmet } from '../core/recovery-facts.ts'
 import type {
@@ -32,6 +32,9 @@ import { childOf, type Stage, serviceFacts } from './repair-stage.ts'
 const VERIFY_POLL_MS = 500
 /** How long one check may take. */
 const CHECK_MS = 30_000
+
+/** A state of rest after one of these is what came of it; after anything else it may be that of before. */
+const STARTING: ReadonlySet<ActionId> = new Set(['service.await', 'service.restart', 'service.start'])
 
 /** A fault for which a runbook may have steps. `incident`: approvals and refusals belong to it. */
 export type Fault = {
@@ -173,7 +176,7 @@ export function openRepairs({ stage, journal, clock, tell, choose }: RepairsOpti
       const last = found.at(-1)
       const text = stage.redact(last?.ok ? found.map((one) => one.text).join('; ') : (last?.text ?? ''))
       if (last?.ok) return { kind: 'verified', ok: true, text }
-      if (last?.isFinal) return { kind: 'verified', ok: false, text }
+      if (last?.isFinal && STARTING.has(step.action)) return { kind: 'verified', ok: false, text }
       if (performance.now() > deadline)
         return { kind: 'verified', ok: false, text: `after ${within / 1000} s: ${text}` }
       await wait(VERIFY_POLL_MS, undefined, { signal: closing.signal })

@@ -171,6 +171,26 @@ describe('paios status', () => {
     assert.match(stdout, /^kb +running/m)
   })
 
+  it('says so where the supervisor says nothing, and waits on', async (t) => {
+    const home = await makeHome(t)
+    let answer: (() => void) | undefined
+    const server = createServer((_request, response) => {
+      answer = () => response.end(JSON.stringify(statusOf(home, kb)))
+    })
+    await new Promise<void>((resolve) => server.listen(socketPath(home), resolve))
+    t.after(() => server.close())
+    const child = spawn(process.execPath, [ENTRY, 'status', '--json'], {
+      env: { HOME: home, PAIOS_HOME: home },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    const said = await new Promise<string>((resolve) =>
+      child.stderr.once('data', (bytes) => resolve(`${bytes}`)),
+    )
+    assert.equal(said, 'paios: no answer for 5 s, still waiting: paios runbook SupervisorStalled\n')
+    answer?.()
+    assert.equal((JSON.parse(await text(child.stdout)) as Status).services[0]?.name, 'kb')
+  })
+
   it('exits 1 where a wanted service is down', async (t) => {
     const home = await makeHome(t)
     await supervisor(t, home, {

@@ -293,6 +293,16 @@ describe('budgets', () => {
     assert.equal(bench.consider(people, { ...other, by: 'me' }).ok, true)
   })
 
+  it('what was tried for a fault before its incident was there counts as tried in it', () => {
+    const bench = new Bench()
+    assert.equal(bench.consider(runbookOf([COLLECT]), { incident: null }).ok, true)
+    bench.look()
+    bench.acted()
+    bench.at += 30_000
+    assert.match(bench.consider(runbookOf([COLLECT])).text, /^tried 30 s ago/)
+    assert.equal(bench.consider(runbookOf([COLLECT]), { rule: 'ServiceHung' }).ok, true)
+  })
+
   it('quiet hours hold a runbook that minds them, and no other', () => {
     const held: Held[] = ['quiet']
     const bench = new Bench()
