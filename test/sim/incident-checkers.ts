@@ -1,6 +1,9 @@
 /** The promises of alerting, said a second time and apart from the core, for the simulator. */
 import type { Notice, Severity } from '../../supervisor/core/alert.ts'
+import { RULES } from '../../supervisor/core/alert-rules.ts'
+import { keyOf } from '../../supervisor/core/alert-scope.ts'
 import type { Importance, Incident, Line } from '../../supervisor/core/incident.ts'
+import { isVital } from './incident-subjects.ts'
 import type { IncidentWorld } from './incident-world.ts'
 
 /** A promise was broken. */
@@ -32,6 +35,8 @@ export function createCheckers(world: IncidentWorld): Checkers {
   }
   const sounds: number[] = []
   const threads = new Set<string>()
+  /** What each incident is about. */
+  const kept = new Map<string, string>()
   const isQuiet = (wall: number) => {
     const hour = Number(hours.format(wall))
     return hour >= 23 || hour < 8
@@ -64,6 +69,12 @@ export function createCheckers(world: IncidentWorld): Checkers {
     }
     const suppressions: readonly string[] = ['startup', 'wake', 'offline', 'maintenance']
     if (!suppressions.includes(silence.kind)) return
+    const { heldBy, offlineOnly } = RULES[line.rule]!
+    if (!heldBy.some((reason) => reason === silence.kind))
+      fail(`${about}: its rule is not held by ${silence.kind}`)
+    const awaitedAt = world.awaited.get(incident.subject.name) ?? Number.NEGATIVE_INFINITY
+    if (silence.kind === 'offline' && offlineOnly && at - awaitedAt > SLACK_MS)
+      fail(`${about}: held offline, and does not need the network`)
     const standing = state.standing[silence.kind as 'wake']
     const limit = { startup: 2 * MINUTE, wake: 5 * MINUTE, maintenance: 4 * HOUR, offline: DAY }
     if (standing && at - standing.sinceAt > limit[silence.kind as 'wake'] + SLACK_MS)
@@ -74,20 +85,34 @@ export function createCheckers(world: IncidentWorld): Checkers {
   function importances(notice: Notice): Importance[] {
     const all = [...world.disk.incidents.values(), ...world.state.incidents.values()]
     const threads = [notice.thread, notice.answers]
-    const names = all
+    const known = all
       .filter(
         ({ thread, id, subject }) =>
           threads.includes(thread) ||
           threads.includes(id) ||
           (notice.kind === 'approval' && subject.name === notice.service),
       )
-      .flatMap(({ subject, also }) => [subject.name, ...also.map(({ name }) => name)])
-    const own = notice.kind === 'approval' && notice.service !== null ? [notice.service] : []
-    return [...own, ...names].flatMap((name) => world.services.get(name)?.importance ?? [])
+      .flatMap(({ subject, also }) => [
+        subject.kind === 'service' ? importanceOf(subject.name) : isVital(subject) ? 'high' : 'normal',
+        ...also.map(({ name }) => importanceOf(name)),
+      ])
+    const own = notice.kind === 'approval' && notice.service !== null ? [importanceOf(notice.service)] : []
+    return [...own, ...known].flat()
+  }
+  const importanceOf = (name: string): Importance | [] => world.services.get(name)?.importance ?? []
+
+  /** What everything depends on is heard at any hour, but while it is being repaired. */
+  function checkVital({ thread, kind, severity, sound, key }: Notice): void {
+    const incident = world.state.incidents.get(thread)
+    if (!incident || !isVital(incident.subject) || kind !== 'opened' || severity !== 'critical') return
+    if (!sound && incident.hush?.kind !== 'repair')
+      fail(`${key} about ${keyOf(incident.subject)} makes no sound`)
   }
 
   return {
     stepped() {
+      for (const { id, subject } of world.state.incidents.values())
+        if (!kept.has(id)) kept.set(id, keyOf(subject))
       const subjects = new Set<string>()
       for (const incident of world.state.incidents.values()) {
         if (incident.state === 'resolved') continue
@@ -103,6 +128,7 @@ export function createCheckers(world: IncidentWorld): Checkers {
     },
     told(notice) {
       threads.add(notice.thread)
+      checkVital(notice)
       if (!notice.sound) return
       if (notice.severity !== 'critical') {
         sounds.push(world.at)
@@ -120,9 +146,15 @@ export function createCheckers(world: IncidentWorld): Checkers {
         const taken = world.state.incidents.get(id)
         if (taken === undefined) fail(`${id} was lost by a restart`)
         else if (taken.state !== saved.state) fail(`${id} was ${saved.state}, and is ${taken.state}`)
+        else if ((kept.get(id) ?? keyOf(taken.subject)) !== keyOf(taken.subject))
+          fail(`${id} is about something else`)
       }
     },
     atPeace() {
+      const saved = new Set<string>()
+      for (const { subject, lines } of world.disk.incidents.values())
+        for (const { rule } of lines) saved.add(`${keyOf(subject)} ${rule}`)
+      for (const one of world.fired) if (!saved.has(one)) fail(`${one} fired, and no incident has it`)
       for (const { id, state, subject } of world.state.incidents.values())
         if (state !== 'resolved') fail(`${id} about ${subject.name} is still ${state}`)
       if (world.state.standing.bundles.some(({ endedWall }) => endedWall === null))

@@ -1,10 +1,10 @@
 /**
- * A world for the alert core: services that fail and recover, a rule engine that says so with the table's own names,
- * a machine that sleeps and loses its network, an operator, and a disk that keeps what a step has saved. A crash at any
+ * A world for the alert core: services, disks, channels, a host and its journal that fail and recover, a rule engine that
+ * says so with the table's own rules, a machine that sleeps and loses its network, an operator, and a disk that keeps what a step has saved. A crash at any
  * step loses what was not saved, and nothing else.
  */
 import type { Finding, Notice } from '../../supervisor/core/alert.ts'
-import { RULES } from '../../supervisor/core/alert-rules.ts'
+import { keyOf } from '../../supervisor/core/alert-scope.ts'
 import { flappingOf } from '../../supervisor/core/flapping.ts'
 import type {
   Alerting,
@@ -20,6 +20,7 @@ import { restoreAlerting, stepIncidents } from '../../supervisor/core/incidents.
 import { activeSuppressions } from '../../supervisor/core/suppression.ts'
 import type { Dice } from './dice.ts'
 import { type Checkers, createCheckers, Violation } from './incident-checkers.ts'
+import { findingFor, heldOf, TROUBLES, type Trouble } from './incident-subjects.ts'
 
 export const SECOND = 1_000
 export const MINUTE = 60_000
@@ -53,6 +54,9 @@ type Disk = {
 
 /** Changes what a step wants, to see that the checkers notice. */
 export type Tamper = (effects: readonly IncidentEffect[]) => readonly IncidentEffect[]
+/** Changes what the rules find, to see the same. */
+export type Blur = (findings: readonly Finding[], world: IncidentWorld) => readonly Finding[]
+export type Sabotage = { readonly tamper?: Tamper; readonly blur?: Blur }
 
 export class IncidentWorld {
   readonly dice: Dice
@@ -61,26 +65,33 @@ export class IncidentWorld {
   readonly faults = new Map<string, Set<string>>()
   readonly disk: Disk = { incidents: new Map(), mutes: new Map(), standing: null, notices: new Map() }
   readonly checkers: Checkers
-  readonly tamper: Tamper
+  readonly sabotage: Sabotage
+  /** What is wrong beside services. */
+  readonly troubles = new Set<Trouble>()
+  /** Services whose fault is that there is no network. */
+  readonly awaiting = new Set<string>()
+  /** When that was seen last, by service. */
+  readonly awaited = new Map<string, number>()
   at = 0
   wall: number
   state: Alerting
   isOnline = true
+  #offlineAt = 0
   crashes = 0
   steps = 0
   /** Every saved notice, oldest first. */
   readonly told: Notice[] = []
   nextQuestion = 1
-  /** What fired at some look, by subject: nothing else may be told. */
+  /** What fired at a look whose outcome was saved: subject and rule. */
   readonly fired = new Set<string>()
   /** A crash is info for five minutes. */
   readonly #crashedUntil = new Map<string, number>()
   #busyUntil = 0
 
-  constructor(dice: Dice, services: number, wall: number, tamper: Tamper = (effects) => effects) {
+  constructor(dice: Dice, services: number, wall: number, sabotage: Sabotage = {}) {
     this.dice = dice
     this.wall = wall
-    this.tamper = tamper
+    this.sabotage = sabotage
     for (let i = 0; i < services; i++) {
       const needs = i === 0 || !dice.chance(0.4) ? [] : [`s${dice.between(0, i - 1)}`]
       const importance = dice.pick<Importance>(['high', 'normal', 'normal', 'low'])
@@ -110,18 +121,20 @@ export class IncidentWorld {
     this.tell({ kind: 'services-changed', services: [...this.services.values()], zone: ZONE })
   }
 
-  /** One fact; a crash may come before what it made was saved, or after. */
-  tell(fact: IncidentFact): void {
+  /** One fact; a crash may come before what it made was saved, or after: then it returns false. */
+  tell(fact: IncidentFact): boolean {
     this.steps++
-    const effects = this.tamper(stepIncidents(this.state, { ...fact, at: this.at, wall: this.wall }))
+    const { tamper = (made) => made } = this.sabotage
+    const effects = tamper(stepIncidents(this.state, { ...fact, at: this.at, wall: this.wall }))
     if (this.crashes > 0 && this.dice.chance(0.5)) {
       this.crashes--
       if (this.dice.chance(0.5)) this.#save(effects)
       this.start()
-      return
+      return false
     }
     this.#save(effects)
     if (!UNJUDGED.has(fact.kind)) this.checkers.stepped()
+    return true
   }
 
   #save(effects: readonly IncidentEffect[]): void {
@@ -144,25 +157,25 @@ export class IncidentWorld {
   /** What the rules find now. */
   findings(): Finding[] {
     const active = activeSuppressions(this.state.standing)
+    const ofService = (rule: string, service: string) =>
+      findingFor({ rule, labels: { service } }, heldOf(rule, active, this.awaiting.has(service)))
     const found: Finding[] = []
-    const add = (rule: string, service: string) => {
-      const { severity, heldBy } = RULES[rule]!
-      const held = heldBy.filter((reason) => active.includes(reason))
-      const labels = { service }
-      this.fired.add(service)
-      found.push({
-        ...{ rule, labels, subject: { kind: 'service', name: service }, severity },
-        ...{ summary: `${service}: ${rule}`, held },
-      })
-    }
-    for (const [service, rules] of this.faults) for (const rule of rules) add(rule, service)
-    for (const [service, until] of this.#crashedUntil) if (this.at < until) add('ServiceCrashed', service)
-    for (const service of flappingOf(this.state.standing)) add('ServiceFlapping', service)
+    for (const [service, rules] of this.faults) for (const rule of rules) found.push(ofService(rule, service))
+    for (const [service, until] of this.#crashedUntil)
+      if (this.at < until) found.push(ofService('ServiceCrashed', service))
+    for (const service of flappingOf(this.state.standing)) found.push(ofService('ServiceFlapping', service))
+    for (const trouble of this.troubles) found.push(findingFor(trouble, heldOf(trouble.rule, active, false)))
+    if (!this.isOnline && this.at - this.#offlineAt >= 5 * MINUTE)
+      found.push(findingFor({ rule: 'NetworkOffline', labels: {} }, []))
     return found
   }
 
   evaluate(): void {
-    this.tell({ kind: 'evaluated', findings: this.findings() })
+    const { blur = (found) => found } = this.sabotage
+    for (const service of this.awaiting) this.awaited.set(service, this.at)
+    const findings = this.findings()
+    if (!this.tell({ kind: 'evaluated', findings: blur(findings, this) })) return
+    for (const { subject, rule } of findings) this.fired.add(`${keyOf(subject)} ${rule}`)
   }
 
   /** Lets awake time pass, with a look every five seconds where something goes on. */
@@ -185,6 +198,7 @@ export class IncidentWorld {
 
   network(isOnline: boolean): void {
     this.isOnline = isOnline
+    this.#offlineAt = this.at
     this.tell({ kind: 'network-changed', isOnline })
     this.evaluate()
   }
@@ -195,6 +209,9 @@ export class IncidentWorld {
     const wasWell = rules.size === 0
     rules.add(rule)
     this.faults.set(service, rules)
+    if (!this.isOnline && wasWell && rule === 'ServiceDegraded' && this.dice.chance(0.5))
+      this.awaiting.add(service)
+    else this.awaiting.delete(service)
     if (rule === 'ServiceDown') this.#crashedUntil.set(service, this.at + 5 * MINUTE)
     if (wasWell && rule === 'ServiceDown') this.tell({ kind: 'went-down', service })
     for (const { name, needs } of this.services.values())
@@ -205,12 +222,25 @@ export class IncidentWorld {
 
   mend(service: string): void {
     if (!this.faults.delete(service)) return
+    this.awaiting.delete(service)
     this.tell({ kind: 'came-up', service })
     this.evaluate()
   }
 
+  /** Something goes wrong with the machine, a way to the phone, or the supervisor. */
+  trouble(trouble: Trouble = this.dice.pick(TROUBLES)): void {
+    this.troubles.add(trouble)
+    this.evaluate()
+  }
+
+  relieve(trouble: Trouble = this.dice.pick(TROUBLES)): void {
+    if (this.troubles.delete(trouble)) this.evaluate()
+  }
+
   mendAll(): void {
     for (const service of [...this.faults.keys()]) this.mend(service)
+    this.troubles.clear()
+    this.evaluate()
   }
 
   anyService(): string {

@@ -2,9 +2,10 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { Notice } from '../../supervisor/core/alert.ts'
 import { RULES } from '../../supervisor/core/alert-rules.ts'
+import type { Incident, IncidentEffect } from '../../supervisor/core/incident.ts'
 import { SAME_SUBJECT } from '../../supervisor/core/inhibition.ts'
 import { Dice } from './dice.ts'
-import { DAY, HOUR, IncidentWorld, MINUTE, SECOND, type Tamper } from './incident-world.ts'
+import { DAY, HOUR, IncidentWorld, MINUTE, type Sabotage, SECOND } from './incident-world.ts'
 import { runIncidents, START } from './incidents.ts'
 
 const isMessage = ({ op }: Notice) => op !== 'edit'
@@ -29,26 +30,65 @@ describe('alerting in the simulator', () => {
     assert.deepEqual(runIncidents(7).world.told, runIncidents(7).world.told)
   })
 
-  const sabotage: Record<string, Tamper> = {
-    'loses a message': (effects) =>
-      effects.filter((effect) => effect.kind !== 'notice' || effect.notice.kind !== 'opened'),
-    'never says that it is over': (effects) =>
-      effects.filter((effect) => effect.kind !== 'notice' || effect.notice.kind !== 'closed'),
-    'never says what came of an approval': (effects) =>
-      effects.filter((effect) => effect.kind !== 'notice' || !isDecision(effect)),
-    'does not save an incident': (effects) => effects.filter(({ kind }) => kind !== 'save-incident'),
-    'forgets what it numbered': (effects) => effects.filter(({ kind }) => kind !== 'save-standing'),
-    'makes every message sound': (effects) =>
-      effects.map((effect) =>
-        effect.kind === 'notice' ? { ...effect, notice: { ...effect.notice, sound: true } } : effect,
-      ),
+  const isAboutService = ({ subject }: Incident) => subject.kind === 'service'
+  const notices = (change: (notice: Notice) => Notice | null): Sabotage => ({
+    tamper: (effects) =>
+      effects.flatMap((effect): IncidentEffect[] => {
+        if (effect.kind !== 'notice') return [effect]
+        const notice = change(effect.notice)
+        return notice === null ? [] : [{ ...effect, notice }]
+      }),
+  })
+  const saved = (change: (incident: Incident) => Incident | null): Sabotage => ({
+    tamper: (effects) =>
+      effects.flatMap((effect): IncidentEffect[] => {
+        if (effect.kind !== 'save-incident') return [effect]
+        const incident = change(effect.incident)
+        return incident === null ? [] : [{ ...effect, incident }]
+      }),
+  })
+  const sabotage: Record<string, Sabotage> = {
+    'loses a message': notices((notice) => (notice.kind === 'opened' ? null : notice)),
+    'never says that it is over': notices((notice) => (notice.kind === 'closed' ? null : notice)),
+    'never says what came of an approval': notices((notice) => (isDecision({ notice }) ? null : notice)),
+    'does not save an incident': saved(() => null),
+    'forgets what it numbered': {
+      tamper: (effects) => effects.filter(({ kind }) => kind !== 'save-standing'),
+    },
+    'makes every message sound': notices((notice) => ({ ...notice, sound: true })),
+    'loses what is not about a service': saved((incident) => (isAboutService(incident) ? incident : null)),
+    'makes no sound for the machine': notices((notice) =>
+      notice.service === null ? { ...notice, sound: false } : notice,
+    ),
+    'forgets why it told nobody': saved((incident) => ({
+      ...incident,
+      lines: incident.lines.map((line) => ({ ...line, silence: null })),
+    })),
+    'takes the machine for a service after a restart': saved((incident) =>
+      isAboutService(incident) ? incident : { ...incident, subject: { kind: 'service', name: 's0' } },
+    ),
+    'holds offline what has nothing to do with the network': {
+      blur: (findings, { isOnline }) =>
+        isOnline ? findings : findings.map((finding) => ({ ...finding, held: ['offline'] })),
+    },
+    'never hears of disks': {
+      blur: (findings) => findings.filter(({ subject }) => subject.kind !== 'filesystem'),
+    },
   }
-  for (const [bug, tamper] of Object.entries(sabotage)) {
+  for (const [bug, how] of Object.entries(sabotage)) {
     it(`notices within fifty seeds an alerting that ${bug}`, () => {
       const seeds = Array.from({ length: 50 }, (_, index) => index + 1)
-      assert.ok(seeds.some((seed) => runIncidents(seed, 1, tamper).violation !== null))
+      assert.ok(seeds.some((seed) => runIncidents(seed, 1, how).violation !== null))
     })
   }
+
+  it('has every kind of subject in its stories', () => {
+    const kinds = new Set<string>()
+    for (let seed = 1; seed <= 20; seed++)
+      for (const { subject } of runIncidents(seed).world.disk.incidents.values()) kinds.add(subject.kind)
+    const named = new Set(Object.values(RULES).map(({ subject }) => subject.kind))
+    assert.deepEqual([...kinds].sort(), [...named].sort())
+  })
 
   it('makes a handful of messages of a thousand failures', () => {
     for (const everyMs of [0, SECOND]) {
@@ -97,6 +137,7 @@ describe('alerting in the simulator', () => {
           laptop.network(false)
           // What needs the network is not ready meanwhile.
           laptop.faults.set('s1', new Set(['ServiceDegraded']))
+          laptop.awaiting.add('s1')
           laptop.pass(dice.duration(MINUTE, 2 * HOUR))
           laptop.faults.clear()
           laptop.evaluate()
@@ -108,8 +149,15 @@ describe('alerting in the simulator', () => {
         laptop.pass(dice.between(1, 80) * SECOND)
         laptop.faults.clear()
       }
-      const alarms = laptop.told.filter((notice) => !isByClock(notice))
+      // That it is offline for five minutes is true, and one silent message.
+      const told = [...laptop.disk.incidents.values()].filter((one) => one.told !== null || one.wasTold)
+      const others = told.filter(({ subject }) => subject.kind !== 'host' || subject.name !== 'network')
+      assert.deepEqual(others, [], `seed ${seed}`)
+      const alarms = laptop.told.filter(
+        (notice) => !isByClock(notice) && !notice.thread.startsWith('offline-'),
+      )
       assert.deepEqual(alarms, [], `seed ${seed}`)
+      assert.ok(laptop.told.every(({ sound }) => !sound))
       const digests = laptop.told.filter(({ kind }) => kind === 'digest')
       assert.ok(digests.length >= 5 && digests.length <= 8, `${digests.length} digests`)
     }

@@ -1,7 +1,8 @@
 /** One seed, one story of alerting: random faults, an operator, sleep, no network, crashes; then peace. */
 import { Dice } from './dice.ts'
 import { Violation } from './incident-checkers.ts'
-import { DAY, HOUR, IncidentWorld, MINUTE, SECOND, type Tamper } from './incident-world.ts'
+import { TROUBLES } from './incident-subjects.ts'
+import { DAY, HOUR, IncidentWorld, MINUTE, type Sabotage, SECOND } from './incident-world.ts'
 
 /** A Monday at noon in Berlin. */
 export const START = Date.UTC(2026, 10, 23, 11)
@@ -19,6 +20,9 @@ const HAPPENINGS: readonly { readonly weight: number; readonly happen: (world: I
   { weight: 10, happen: (world) => world.fail(world.anyService()) },
   { weight: 6, happen: (world) => world.fail(world.anyService(), 'ServiceDown') },
   { weight: 10, happen: (world) => world.mend(world.anyService()) },
+  { weight: 6, happen: (world) => world.trouble() },
+  { weight: 6, happen: relieve },
+  { weight: 1, happen: machineFails },
   { weight: 3, happen: (world) => world.mendAll() },
   { weight: 2, happen: flap },
   { weight: 1, happen: storm },
@@ -41,7 +45,17 @@ const HAPPENINGS: readonly { readonly weight: number; readonly happen: (world: I
 const WEIGHTS = HAPPENINGS.reduce((sum, { weight }) => sum + weight, 0)
 
 function target(world: IncidentWorld): string {
-  return world.dice.pick([...world.state.incidents.keys(), world.anyService(), world.anyService()])
+  const { dice, state } = world
+  return dice.pick([...state.incidents.keys(), world.anyService(), world.anyService(), 'telegram', '/'])
+}
+
+function relieve(world: IncidentWorld): void {
+  world.relieve(world.troubles.size > 0 ? world.dice.pick([...world.troubles]) : undefined)
+}
+
+/** Much at once that is no service: a full disk takes the journal with it, and the chat is out of reach. */
+function machineFails(world: IncidentWorld): void {
+  for (const trouble of TROUBLES) if (world.dice.chance(0.5)) world.trouble(trouble)
 }
 
 function flap(world: IncidentWorld): void {
@@ -60,7 +74,7 @@ function storm(world: IncidentWorld): void {
 
 function mute(world: IncidentWorld): void {
   const { dice } = world
-  const subject = dice.chance(0.8) ? world.anyService() : null
+  const subject = dice.chance(0.8) ? target(world) : null
   const severity = dice.pick(['warning', 'critical', null, null] as const)
   const matcher = { ...nothing, subject, severity, rule: dice.chance(0.1) ? 'ServiceDown' : null }
   const forMs = dice.duration(MINUTE, 3 * DAY)
@@ -111,9 +125,9 @@ function happen(world: IncidentWorld): void {
 }
 
 /** Runs one story; the same seed gives the same one. */
-export function runIncidents(seed: number, days = 1, tamper?: Tamper): IncidentOutcome {
+export function runIncidents(seed: number, days = 1, sabotage?: Sabotage): IncidentOutcome {
   const dice = new Dice(seed)
-  const world = new IncidentWorld(dice, dice.between(2, 14), START + dice.between(0, 23) * HOUR, tamper)
+  const world = new IncidentWorld(dice, dice.between(2, 14), START + dice.between(0, 23) * HOUR, sabotage)
   let violation: string | null = null
   try {
     world.start()
