@@ -2,7 +2,7 @@
 import type { Notice } from './alert.ts'
 import { type AlertScope, localNow, nameOf, stand } from './alert-scope.ts'
 import { headline, whyMuted } from './alert-texts.ts'
-import type { Activity, Incident } from './incident.ts'
+import type { Activity, Incident, Line } from './incident.ts'
 import { clockText, isQuietHour, spanText } from './local-time.ts'
 import { whatOf } from './mute.ts'
 import { EDIT_MS } from './telling.ts'
@@ -14,15 +14,20 @@ const OVERNIGHT_MAX = 50
 /** A stop by an operator that is older stands in the digest. */
 const OLD_STOP_MS = 86_400_000
 
-/** Puts info that has just begun into the message of the hour; in quiet hours it waits for the digest. */
+/**
+ * Puts info that is new into the message of the hour, with the time at which it began; in quiet hours it waits for the
+ * digest. What stood in a message of its incident is not new because what it followed from is over.
+ */
 export function collectInfo(scope: AlertScope, before: ReadonlyMap<string, Incident>): void {
   const fresh: string[] = []
   for (const { id, lines } of scope.state.incidents.values()) {
-    const old = before.get(id)?.lines
+    const old = before.get(id)
+    const isTold = (old?.told ?? null) !== null
     for (const line of lines) {
       if (line.endedWall !== null || line.silence?.kind !== 'info') continue
-      const isKnown = old?.some((one) => one.sinceAt === line.sinceAt && one.silence?.kind === 'info')
-      if (!isKnown) fresh.push(`${clockText(scope.wall, scope.state.zone)} ${line.summary}`)
+      const isSame = (one: Line) => one.rule === line.rule && one.sinceAt === line.sinceAt
+      const isKnown = old?.lines.some((one) => isSame(one) && (isTold || one.silence?.kind === 'info'))
+      if (!isKnown) fresh.push(`${clockText(line.sinceWall, scope.state.zone)} ${line.summary}`)
     }
   }
   if (fresh.length === 0) return

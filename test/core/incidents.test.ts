@@ -143,6 +143,21 @@ describe('an incident', () => {
     const digest = night.notices.find(({ kind }) => kind === 'digest')
     assert.ok(digest?.lines.some((line) => line.includes('ServiceCrashed')))
   })
+
+  it('of info that stood in a message is not told anew once what it followed from is over', () => {
+    const stage = new AlertStage([service('kb')])
+    const crashed = finding('ServiceCrashed', 'kb', { severity: 'info' })
+    stage.fire(crashed, finding('ServiceGaveUp', 'kb'))
+    assert.equal(stage.incident('kb').lines[0]?.silence?.kind, 'inhibited')
+    stage.pass(MINUTE)
+    stage.fire(crashed)
+    const said = stage.pass(3 * MINUTE)
+    assert.ok(said.some(({ kind }) => kind === 'closed'))
+    assert.deepEqual(
+      stage.notices.filter(({ thread }) => thread.startsWith('activity-')),
+      [],
+    )
+  })
 })
 
 describe('importance', () => {
