@@ -6,7 +6,7 @@ import type { AlertsStatus, IncidentReport } from '../../schemas/incidents.ts'
 import { type FakeTelegram, OWNER, type Shown, startTelegram, TOKEN } from '../telegram-server.ts'
 import { createMesh, kill, until } from './mesh.ts'
 
-const LIMIT = { timeout: 180_000 }
+const LIMIT = { timeout: 360_000 }
 
 /** A real mesh whose services run as long as a file of their name is there, and a Telegram that takes messages. */
 describe('a failure reaches the phone', LIMIT, () => {
@@ -166,5 +166,32 @@ describe('a failure reaches the phone', LIMIT, () => {
     assert.ok(report.timeline.some(({ text }) => text.includes('acknowledged by')))
     assert.ok(report.messages.every(({ state }) => state === 'sent' || state === 'superseded'))
     assert.ok((await mesh.events('kb')).some(({ kind }) => kind === 'told'))
+  })
+
+  it('is struck through once nothing fires for two minutes: how long, why, what was done', async (t) => {
+    const first = about('kb').find(({ replyTo }) => replyTo === null)!
+    const closed = await until(
+      'the last edit',
+      () => telegram.shown().find(({ id, text }) => id === first.id && text.startsWith('✅ <s>')),
+      LIMIT.timeout,
+    )
+    const [title, ...lines] = closed.text.split('\n')
+    assert.match(title ?? '', /^✅ <s>kb: over after \d+ (s|min)<\/s>$/)
+    assert.match(lines[0] ?? '', /^kb failed for good: its automatic restarts are used up\.$/)
+    assert.match(lines.join('\n'), /acknowledged by .* at a terminal\n\d\d:\d\d to \d\d:\d\d$/)
+    assert.deepEqual(closed.buttons, [])
+    const events = (await mesh.events('kb')).filter(
+      ({ kind }) => kind === 'alert-ended' || kind === 'incident-closed',
+    )
+    const [quiet, end] = events.slice(-2).map(({ at }) => Date.parse(at))
+    assert.equal(events.at(-1)?.kind, 'incident-closed')
+    assert.ok(end! - quiet! >= 119_000, JSON.stringify(events.slice(-2)))
+    t.diagnostic(`over ${Math.round((end! - quiet!) / 1000)} s after nothing fired any more`)
+    // What is critical is said to be over once more, silently.
+    const over = await until('the reply', () =>
+      telegram.shown().find(({ replyTo, text }) => replyTo === first.id && text.includes('kb: over after')),
+    )
+    assert.deepEqual([over.isSilent, over.buttons], [true, []])
+    assert.equal(await incident('kb'), null)
   })
 })
