@@ -54,7 +54,9 @@ export async function measureRules(bench: Bench): Promise<void> {
       memory: { avail: 1e9, size: 1e10, level: 1 },
     }),
     heard: () => undefined,
-    outbox: () => [{ channel: 'telegram', isUp: true, pending: 0, dead: 0, oldestWall: null }],
+    outbox: () => [
+      { channel: 'telegram', isUp: true, pending: 0, dead: 0, provenWall: null, oldestWall: null },
+    ],
     pings: () => [],
     polledAt: () => null,
     logBytes: () => 0,

@@ -196,6 +196,10 @@ export const METRICS = {
     'Time of the oldest waiting notification, 0 if none',
     channel,
   ),
+  notification_last_proven_timestamp_seconds: gauge(
+    'Time at which the channel last accepted a message or a trial, 0 if it never did',
+    channel,
+  ),
   notification_channel_up: gauge('1 if the last self test or delivery of the channel succeeded', channel),
   telegram_poll_last_success_timestamp_seconds: gauge('Time of the last successful poll for updates'),
   deadman_last_ping_timestamp_seconds: gauge("Time of the last accepted ping of a dead man's switch", target),

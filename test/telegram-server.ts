@@ -164,6 +164,10 @@ export async function startTelegram(token = TOKEN): Promise<FakeTelegram> {
         show(old.id, params, old.edits + 1)
         return { ok: true, result: { message_id: old.id, text: params['text'] } }
       }
+      case 'deleteMessage':
+        return shown.delete(Number(params['message_id']))
+          ? { ok: true, result: true }
+          : refusal(400, 'Bad Request: message to delete not found')
       default:
         return refusal(404, 'Not Found: method not found')
     }

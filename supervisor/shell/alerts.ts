@@ -91,17 +91,9 @@ export function openAlerts(options: AlertsOptions): Alerts {
   const stop = new AbortController()
   const alive = openAlive(options.home.alive)
   const troubles = openTroubles(options)
-  const sentWalls = new Map<ChannelFigures['channel'], number>()
   const outbox = openOutbox({
     ...options,
     redact: options.secrets.redact,
-    numbers: {
-      ...options.numbers,
-      sent(channel, delayMs) {
-        sentWalls.set(channel, options.clock.wall())
-        options.numbers.sent(channel, delayMs)
-      },
-    },
     trouble: (channel, text) => troubles.set('alert', channel, text),
     random: Math.random,
   })
@@ -182,10 +174,7 @@ export function openAlerts(options: AlertsOptions): Alerts {
     },
     test: () => outbox.test(testNotice(options.clock.wall()), TEST_MS),
     summary() {
-      const all = outbox
-        .figures()
-        .map((figures) => channelText(figures, sentWalls.get(figures.channel) ?? null))
-      return all.join(', ') || 'nobody is told'
+      return outbox.figures().map(channelText).join(', ') || 'nobody is told'
     },
     problems: () => troubles.all(),
     close() {
@@ -206,14 +195,11 @@ function testNotice(wall: number): Notice {
 }
 
 /** A channel in `paios status`: works, with the time of its last message, or what is wrong. */
-function channelText(
-  { channel, isUp, pending, oldestWall }: ChannelFigures,
-  sentWall: number | null,
-): string {
+function channelText({ channel, isUp, pending, oldestWall, provenWall }: ChannelFigures): string {
   const clock = (wall: number) => new Date(wall).toTimeString().slice(0, 5)
   if (isUp === false) return `${channel} does not work, ${pending} waiting`
   if (oldestWall !== null && pending > 0) return `${channel} ${pending} waiting since ${clock(oldestWall)}`
-  if (sentWall !== null) return `${channel} ok ${clock(sentWall)}`
+  if (provenWall !== null) return `${channel} ok ${clock(provenWall)}`
   return isUp === null ? `${channel} not tried yet` : `${channel} ok`
 }
 

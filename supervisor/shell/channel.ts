@@ -17,6 +17,12 @@ export type Outcome =
   /** This message will never pass, others may. */
   | { readonly kind: 'rejected'; readonly text: string }
 
+/** `retract` is `sent` once the message is gone, or cannot go any more. */
+export type ChannelTrial = {
+  send(signal: AbortSignal): Promise<Outcome>
+  retract(remote: string, signal: AbortSignal): Promise<Outcome>
+}
+
 /** One way to reach somebody, as the document in force has it. */
 export type Channel = {
   readonly name: ChannelName
@@ -28,6 +34,8 @@ export type Channel = {
   deliver(message: Message, first: string | null, signal: AbortSignal): Promise<Outcome>
   /** Looks whether a message would pass, without sending one. */
   check(signal: AbortSignal): Promise<Outcome>
+  /** A message that nobody hears and that is taken back at once; where there is none, no trial is made. */
+  readonly trial?: ChannelTrial
   /** How standing trouble begins in words: `the alert command /bin/tell failed`. */
   readonly trouble: string
 }
@@ -52,6 +60,8 @@ export type ChannelFigures = {
   readonly pending: number
   /** Given up on, and not acknowledged. */
   readonly dead: number
+  /** Unix milliseconds at which a message or a trial was last accepted, null if none ever was. */
+  readonly provenWall: number | null
   /** Unix milliseconds at which the oldest waiting one was enqueued, null if none waits. */
   readonly oldestWall: number | null
 }

@@ -55,6 +55,10 @@ function telegramChannel(wanted: TelegramWanted, { secrets, keep, buttonKeyPath 
     gapMs: telegramGapMs(wanted.chat),
     deliver: async (...message) => (await load()).deliver(...message),
     check: async (signal) => (await load()).check(signal),
+    trial: {
+      send: async (signal) => (await load()).trial.send(signal),
+      retract: async (...message) => (await load()).trial.retract(...message),
+    },
   }
 }
 

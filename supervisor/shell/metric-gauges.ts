@@ -278,6 +278,7 @@ function pathGauges(view: MetricsView, sources: Partial<Sources>) {
     notification_outbox_pending: figures(({ pending }) => pending),
     notification_outbox_dead: figures(({ dead }) => dead),
     notification_outbox_oldest_timestamp_seconds: figures(({ oldestWall }) => (oldestWall ?? 0) / 1000),
+    notification_last_proven_timestamp_seconds: figures(({ provenWall }) => (provenWall ?? 0) / 1000),
     notification_channel_up: figures(({ isUp: isWell }) => (isWell === null ? null : flag(isWell))),
     telegram_poll_last_success_timestamp_seconds() {
       const at = view.polledAt()

@@ -5,15 +5,20 @@
  */
 import type { Notice } from '../core/alert.ts'
 import type { AlertRows, ChannelName, Message } from './alert-tables.ts'
-import { backoffMs, type Channel, type Outcome } from './channel.ts'
+import { backoffMs, type Channel, type Keep, type Outcome } from './channel.ts'
 import type { OutboxOptions, Tested } from './outbox.ts'
 import { isGivenUp, nextDue, nextMessage } from './outbox-queue.ts'
+import { openTrial } from './outbox-trial.ts'
 
 /** What must be mended is tried again after this; channels test themselves as often. */
 const FAULT_MS = 300_000
 const SELF_TEST_MS = 300_000
+/** What may pass by itself is tested again sooner, before anybody is alarmed. */
+const RETEST_MS = 30_000
 /** A self test ends after this at the latest. */
 const CHECK_MS = 10_000
+/** The same for a trial, which is two calls. */
+const TRIAL_MS = 25_000
 /** No timer of Node is longer. */
 const TIMER_MAX_MS = 3_600_000
 
@@ -23,6 +28,7 @@ type LineOptions = Pick<OutboxOptions, 'clock' | 'numbers' | 'trouble' | 'random
   readonly first: (channel: ChannelName, thread: string) => string | null
   readonly commit: (rows: Partial<AlertRows>) => void
   readonly standby: (key: string, isTold: boolean) => void
+  readonly keep: Keep
 }
 
 export type Line = {
@@ -34,6 +40,8 @@ export type Line = {
   /** What becomes of one message: its first outcome that will not change by itself, or the last within the time. */
   outcome(id: number, limitMs: number): Promise<Tested>
   isUp(): boolean | null
+  /** Unix milliseconds at which something was last accepted, null if nothing ever was. */
+  provenWall(): number | null
   problem(): string | null
   close(): void
 }
@@ -52,6 +60,8 @@ export function openLine(options: LineOptions): Line {
   let failures = 0
   let failedThread: string | null = null
   let isUp: boolean | null = null
+  let isTesting = false
+  let retester: NodeJS.Timeout | undefined
   let problem: string | null = null
 
   function show(text: string | null): void {
@@ -64,6 +74,8 @@ export function openLine(options: LineOptions): Line {
     isUp = isWell
     numbers.channelUp(channel.name, isWell)
   }
+  const provenKey = `proven-${channel.name}`
+  const trial = openTrial(channel, options.keep, clock.wall)
   const openAt = () => Math.max(retryAt, patienceAt, gapAt)
 
   function schedule(): void {
@@ -124,7 +136,9 @@ export function openLine(options: LineOptions): Line {
         const { channel: name, thread } = message
         const isFirst = remote !== null && (message.op !== 'reply' || options.first(name, thread) === null)
         const threads = isFirst ? [{ channel: name, thread, remote, wall }] : []
-        commit({ messages: [{ ...message, state: 'sent', sent: wall, remote, error: outcome.bug }], threads })
+        const sent = { ...message, state: 'sent', sent: wall, remote, error: outcome.bug } as const
+        commit({ messages: [sent], threads, kept: [{ key: provenKey, value: wall }] })
+        trial.passed()
         numbers.sent(name, wall - message.created)
         failures = 0
         failedThread = null
@@ -168,13 +182,37 @@ export function openLine(options: LineOptions): Line {
   })
 
   async function selfTest(): Promise<void> {
+    if (isTesting) return
+    isTesting = true
+    await judgeChannel().finally(() => {
+      isTesting = false
+    })
+  }
+  async function judgeChannel(): Promise<void> {
     const limit = AbortSignal.any([stop.signal, AbortSignal.timeout(CHECK_MS)])
-    const outcome = await attempt(() => channel.check(limit))
-    if (stop.signal.aborted || outcome.kind === 'wait') return
-    up(outcome.kind === 'sent')
-    if (outcome.kind !== 'sent') return show(outcome.text)
+    const checked = await attempt(() => channel.check(limit))
+    if (stop.signal.aborted || checked.kind === 'wait') return
+    const tried = checked.kind === 'sent' ? await tryOut() : null
+    if (stop.signal.aborted) return
+    const outcome = tried ?? checked
+    if (outcome.kind === 'failed') retester = setTimeout(() => void selfTest(), RETEST_MS * pace).unref()
+    if (outcome.kind !== 'sent') {
+      up(false)
+      if (outcome.kind !== 'wait') show(outcome.text)
+      return
+    }
+    // A message that did not pass counts for more than a chat that seems to be there.
+    if (trial.isFailed()) return
+    up(true)
     if (failures === 0) show(null)
     flush()
+  }
+  async function tryOut(): Promise<Outcome | null> {
+    const limit = AbortSignal.any([stop.signal, AbortSignal.timeout(TRIAL_MS)])
+    const outcome = await trial.run(limit)
+    if (outcome?.kind === 'sent' && !stop.signal.aborted)
+      options.keep.set({ key: provenKey, value: clock.wall() })
+    return outcome
   }
   function flush(): void {
     retryAt = 0
@@ -207,10 +245,12 @@ export function openLine(options: LineOptions): Line {
       })
     },
     isUp: () => isUp,
+    provenWall: () => (options.keep.get(provenKey) as number | undefined) ?? null,
     problem: () => problem,
     close() {
       stop.abort()
       clearInterval(tester)
+      clearTimeout(retester)
       if (timer) clearTimeout(timer)
     },
   }

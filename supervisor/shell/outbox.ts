@@ -196,7 +196,9 @@ export function openOutbox(options: OutboxOptions): Outbox {
   const wake = () => {
     for (const line of lines.values()) line.wake()
   }
+  const keep: Keep = { get: (key) => kept.get(key), set: (row) => void commit({ kept: [row] }, [], true) }
   const port = {
+    keep,
     waiting: waitingFor,
     first: (channel: ChannelName, thread: string) => threads.get(`${channel} ${thread}`)?.remote ?? null,
     commit: (rows: Partial<AlertRows>) => void commit(rows, [], false),
@@ -263,7 +265,7 @@ export function openOutbox(options: OutboxOptions): Outbox {
       const last = [...handled].at(-1)
       return last ? { id: last[0], wall: last[1] } : null
     },
-    keep: { get: (key) => kept.get(key), set: (row) => void commit({ kept: [row] }, [], true) },
+    keep,
     async test(notice, limitMs) {
       const rows = [...lines.keys()].map((channel) => {
         const { key, thread, kind, op, severity } = notice
@@ -286,11 +288,9 @@ export function openOutbox(options: OutboxOptions): Outbox {
       [...lines].map(([channel, line]) => {
         const waiting = waitingFor(channel)
         const dead = [...messages.values()].filter((one) => one.channel === channel && one.state === 'dead')
-        const oldest = waiting.reduce<number | null>(
-          (least, one) => Math.min(least ?? Infinity, one.created),
-          null,
-        )
-        return { channel, isUp: line.isUp(), pending: waiting.length, dead: dead.length, oldestWall: oldest }
+        const oldest = waiting.length > 0 ? Math.min(...waiting.map(({ created }) => created)) : null
+        const [isUp, provenWall] = [line.isUp(), line.provenWall()]
+        return { channel, isUp, provenWall, pending: waiting.length, dead: dead.length, oldestWall: oldest }
       }),
     problems: () => [...lines.values()].flatMap((line) => line.problem() ?? []),
     close() {

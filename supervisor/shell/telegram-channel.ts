@@ -2,7 +2,7 @@
 import type { InlineKeyboardButton } from '@grammyjs/types'
 import type { Notice } from '../core/alert.ts'
 import type { Message } from './alert-tables.ts'
-import type { Channel, Keep, Outcome } from './channel.ts'
+import type { Channel, ChannelTrial, Keep, Outcome } from './channel.ts'
 import type { Answer, Telegram } from './telegram.ts'
 import { keyboardOf } from './telegram-buttons.ts'
 import { BUDGET, textOf } from './telegram-text.ts'
@@ -14,6 +14,7 @@ const GROUP_GAP_MS = 3_000
 const PATIENCE_S = 5
 /** What is left of a text that it finds too long. */
 const SHORT_BUDGET = 1_500
+const TRIAL = 'Self test of PAIOS: this message goes away by itself.'
 
 export type TelegramChannelOptions = {
   readonly telegram: Telegram
@@ -42,7 +43,9 @@ type Form = {
 type Sent = Answer<{ message_id: number } | true>
 
 /** How one message reaches one chat. */
-export function telegramDelivery(options: TelegramChannelOptions): Pick<Channel, 'deliver' | 'check'> {
+export function telegramDelivery(
+  options: TelegramChannelOptions,
+): Pick<Channel, 'deliver' | 'check'> & { readonly trial: ChannelTrial } {
   const { telegram, keep } = options
   async function attempt(
     message: Message,
@@ -82,6 +85,21 @@ export function telegramDelivery(options: TelegramChannelOptions): Pick<Channel,
       const chat_id = chatNow(keep, options.chat)
       const typing = await telegram.call('sendChatAction', { chat_id, action: 'typing' }, signal)
       return typing.ok ? { kind: 'sent', remote: null, bug: null } : outcomeOf(typing)
+    },
+    trial: {
+      async send(signal) {
+        const params = { chat_id: chatNow(keep, options.chat), text: TRIAL, disable_notification: true }
+        const answer = await telegram.call('sendMessage', params, signal)
+        return answer.ok
+          ? { kind: 'sent', remote: String(answer.result.message_id), bug: null }
+          : outcomeOf(answer)
+      },
+      async retract(remote, signal) {
+        const params = { chat_id: chatNow(keep, options.chat), message_id: Number(remote) }
+        const answer = await telegram.call('deleteMessage', params, signal)
+        const isOver = answer.ok || (answer.kind === 'api' && answer.code === 400)
+        return isOver ? { kind: 'sent', remote: null, bug: null } : outcomeOf(answer)
+      },
     },
   }
 }

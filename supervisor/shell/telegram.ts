@@ -19,6 +19,7 @@ export type Method = Extract<
   | 'getChat'
   | 'sendMessage'
   | 'editMessageText'
+  | 'deleteMessage'
   | 'sendChatAction'
   | 'answerCallbackQuery'
   | 'setMyCommands'
