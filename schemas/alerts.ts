@@ -46,6 +46,8 @@ export const alerts = z
     ntfy: ntfy.optional(),
     /** A command that reads one JSON object from its stdin for each alert. */
     command: argv.optional(),
+    /** False: no notification on this machine's screen where Telegram or ntfy cannot tell what is critical. */
+    desktop: z.boolean().optional(),
   })
   .refine(({ telegram, ntfy, command }) => (telegram ?? ntfy ?? command) !== undefined, {
     error: 'needs at least one of telegram, ntfy and command',

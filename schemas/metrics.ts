@@ -25,7 +25,7 @@ const histogram = (help: string, buckets: readonly number[], labels: Labels = {}
 
 const service = { service: 'service' } as const
 const probe = { service: 'service', probe: 'probe' } as const
-const channel = { channel: ['telegram', 'ntfy', 'command'] } as const
+const channel = { channel: ['telegram', 'ntfy', 'command', 'desktop'] } as const
 const mountpoint = { mountpoint: 'mountpoint' } as const
 const target = { target: ['outside', 'sentinel'] } as const
 

@@ -2,6 +2,7 @@
  * What `paios doctor` makes of what it has seen: facts in, findings out. Pure, so that each finding has a
  * test without a machine that has the fault.
  */
+import { desktopFindings } from './desktop-findings.ts'
 import { type TakeoverFacts, takeoverFindings } from './takeover-findings.ts'
 
 /** `wrong` makes doctor exit with 1; a `note` is as it was meant, and worth knowing. */
@@ -42,6 +43,8 @@ export type Facts = {
     readonly isReached: boolean
   }[]
   readonly disk: { readonly freeBytes: number; readonly totalBytes: number } | null
+  /** Why nothing can be shown on the screen where the document wants it. */
+  readonly desktop: string | null
 }
 
 type BootFacts = {
@@ -100,6 +103,7 @@ export function findingsOf(facts: Facts): Finding[] {
     ...takeoverFindings(facts.takeover),
     ...facts.exposed.map(exposedFinding),
     ...diskFindings(facts),
+    ...desktopFindings(facts),
   ]
   const rank = ({ level }: Finding) => (level === 'wrong' ? 0 : 1)
   return all.toSorted((a, b) => rank(a) - rank(b))

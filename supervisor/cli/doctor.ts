@@ -1,6 +1,7 @@
 /** `paios doctor`. */
 import { existsSync } from 'node:fs'
 import { dirname } from 'node:path'
+import type { MeshDocument } from '../../schemas/mesh.ts'
 import type { ServiceSpec } from '../../schemas/service.ts'
 import type { Status } from '../../schemas/status.ts'
 import type { Facts, Finding } from '../boot/findings.ts'
@@ -77,6 +78,7 @@ async function gather(invocation: Invocation): Promise<Facts> {
     takeover: await takeoverFacts(place, document.specs, status),
     exposed: look.exposedFacts(place),
     disk: look.diskFacts(place),
+    desktop: document.desktop,
   }
 }
 
@@ -90,18 +92,28 @@ function runningFacts({ keeper, document, services }: Status) {
 /** The document's state and its services; none where it is not valid. */
 async function documentFacts(
   home: string,
-): Promise<{ facts: Facts['document']; specs: readonly ServiceSpec[] }> {
+): Promise<{ facts: Facts['document']; specs: readonly ServiceSpec[]; desktop: string | null }> {
   const path = documentPath(home)
   try {
     const result = await checkDocument(path)
-    if (result.ok) return { facts: { path, problem: null }, specs: result.mesh.specs }
+    if (result.ok) {
+      const { specs, alerts } = result.mesh
+      return { facts: { path, problem: null }, specs, desktop: await desktopTrouble(alerts) }
+    }
     const count = result.problems.length
     const problem = `it is not valid (${count} problem${count === 1 ? '' : 's'}); the last valid one runs at a boot`
-    return { facts: { path, problem }, specs: [] }
+    return { facts: { path, problem }, specs: [], desktop: null }
   } catch (error) {
     if (!(error instanceof PaiosError)) throw error
-    return { facts: { path, problem: error.message }, specs: [] }
+    return { facts: { path, problem: error.message }, specs: [], desktop: null }
   }
+}
+
+/** Why nothing can be shown on the screen; null where something can, or nothing would be. */
+async function desktopTrouble(alerts: MeshDocument['alerts']): Promise<string | null> {
+  if ((alerts?.telegram ?? alerts?.ntfy) === undefined || alerts?.desktop === false) return null
+  const found = (await import('../shell/desktop.ts')).findDesktop()
+  return found.kind === 'absent' ? found.reason : null
 }
 
 async function serviceFacts(

@@ -7,7 +7,7 @@ import type Database from 'better-sqlite3'
 import type { NoticeKind, Severity } from '../core/alert.ts'
 
 /** A way to reach somebody. */
-export type ChannelName = 'telegram' | 'ntfy' | 'command'
+export type ChannelName = 'telegram' | 'ntfy' | 'command' | 'desktop'
 
 /** An incident as its owner wants it back. `closedWall`: Unix milliseconds, null while it is open. */
 export type IncidentRow = { readonly id: string; readonly closedWall: number | null; readonly row: unknown }

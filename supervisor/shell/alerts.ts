@@ -200,6 +200,7 @@ function channelText({ channel, isUp, pending, oldestWall, provenWall }: Channel
   if (isUp === false) return `${channel} does not work, ${pending} waiting`
   if (oldestWall !== null && pending > 0) return `${channel} ${pending} waiting since ${clock(oldestWall)}`
   if (provenWall !== null) return `${channel} ok ${clock(provenWall)}`
+  if (channel === 'desktop') return 'desktop stands by'
   return isUp === null ? `${channel} not tried yet` : `${channel} ok`
 }
 

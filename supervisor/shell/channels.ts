@@ -6,6 +6,7 @@ import { homedir } from 'node:os'
 import type { MeshDocument } from '../../schemas/mesh.ts'
 import type { Channel, Keep } from './channel.ts'
 import { commandChannel } from './command-channel.ts'
+import { desktopChannel } from './desktop.ts'
 import type { ProbePrograms } from './probe-programs.ts'
 import type { Secrets } from './secrets.ts'
 import { buttonKey } from './telegram-buttons.ts'
@@ -28,11 +29,13 @@ export const outsideOf = (secrets: Secrets) => outsideText(secrets.redact, homed
 
 /** The channels that a document has, in the order in which they are shown. */
 export function channelsOf(wanted: MeshDocument['alerts'], options: ChannelsOptions): Channel[] {
-  const { telegram, ntfy, command } = wanted ?? {}
+  const { telegram, ntfy, command, desktop } = wanted ?? {}
+  const screen = (telegram ?? ntfy) && desktop !== false ? desktopChannel(options.programs) : null
   return [
     ...(telegram ? [telegramChannel(telegram, options)] : []),
     ...(ntfy ? [ntfyChannel(ntfy, options, telegram !== undefined)] : []),
     ...(command ? [commandChannel(command, options)] : []),
+    ...(screen ? [screen] : []),
   ]
 }
 

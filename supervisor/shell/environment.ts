@@ -71,7 +71,10 @@ export type Resolved =
   | { readonly kind: 'unusable'; readonly reason: string }
 
 /** Finds the program of a command, or the one that is only watched, in the service's PATH, as execvp would. */
-export function resolveProgram(spec: ServiceSpec, path: string): Resolved {
+export function resolveProgram(
+  spec: Pick<ServiceSpec, 'command' | 'program' | 'cwd'>,
+  path: string,
+): Resolved {
   const program = expandHome(spec.command?.[0] ?? spec.program ?? '')
   if (program.includes('/')) {
     const file = isAbsolute(program) ? program : resolve(expandHome(spec.cwd ?? homedir()), program)

@@ -276,8 +276,11 @@ function pathGauges(view: MetricsView, sources: Partial<Sources>) {
         value: count,
       })),
     notification_outbox_pending: figures(({ pending }) => pending),
-    notification_outbox_dead: figures(({ dead }) => dead),
-    notification_outbox_oldest_timestamp_seconds: figures(({ oldestWall }) => (oldestWall ?? 0) / 1000),
+    // What a screen stands in for is late in its own channel, and counted there.
+    notification_outbox_dead: figures(({ channel, dead }) => (channel === 'desktop' ? 0 : dead)),
+    notification_outbox_oldest_timestamp_seconds: figures(({ channel, oldestWall }) =>
+      channel === 'desktop' ? 0 : (oldestWall ?? 0) / 1000,
+    ),
     notification_last_proven_timestamp_seconds: figures(({ provenWall }) => (provenWall ?? 0) / 1000),
     notification_channel_up: figures(({ isUp: isWell }) => (isWell === null ? null : flag(isWell))),
     telegram_poll_last_success_timestamp_seconds() {

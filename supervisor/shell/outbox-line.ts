@@ -76,6 +76,10 @@ export function openLine(options: LineOptions): Line {
   }
   const provenKey = `proven-${channel.name}`
   const trial = openTrial(channel, options.keep, clock.wall)
+  /** What a standby channel tells takes nothing from another one. */
+  const standIn = (key: string, isTold: boolean) => {
+    if (!channel.isStandby) options.standby(key, isTold)
+  }
   const openAt = () => Math.max(retryAt, patienceAt, gapAt)
 
   function schedule(): void {
@@ -145,7 +149,7 @@ export function openLine(options: LineOptions): Line {
         retryAt = 0
         up(true)
         show(null)
-        options.standby(message.key, true)
+        standIn(message.key, true)
         return
       }
       case 'wait':
@@ -155,7 +159,7 @@ export function openLine(options: LineOptions): Line {
       case 'rejected':
         numbers.failed(channel.name, 'rejected')
         commit({ messages: [failed(message, 'dead', outcome.text)] })
-        options.standby(message.key, false)
+        standIn(message.key, false)
         show(outcome.text)
         return
       default:
@@ -169,7 +173,7 @@ export function openLine(options: LineOptions): Line {
         })
         if (outcome.kind === 'fault') {
           up(false)
-          for (const { key } of waiting(channel.name)) options.standby(key, false)
+          for (const { key } of waiting(channel.name)) standIn(key, false)
         }
         show(outcome.text)
     }

@@ -30,6 +30,7 @@ const well: Facts = {
   takeover: { taken: [], owned: [] },
   exposed: [],
   disk: { freeBytes: 50 * GIB, totalBytes: 100 * GIB },
+  desktop: null,
 }
 const boot = (fields: Partial<Facts['boot']>): Partial<Facts> => ({ boot: { ...well.boot, ...fields } })
 const running = (fields: Partial<NonNullable<Facts['running']>>): Partial<Facts> => ({
@@ -138,6 +139,7 @@ describe('what doctor finds', () => {
       ['wrong owner'],
     ],
     ['little disk', { disk: { freeBytes: GIB, totalBytes: 9 * GIB } }, ['note disk']],
+    ['a screen that can show nothing', { desktop: 'notify-send is not installed' }, ['note desktop']],
     ['hardly any disk', { disk: { freeBytes: GIB / 4, totalBytes: 9 * GIB } }, ['wrong disk']],
   ]
   for (const [what, facts, found] of cases) {

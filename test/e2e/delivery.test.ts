@@ -1,6 +1,6 @@
 /** Where a supervisor is killed in the middle of telling: nothing is lost, and nothing told twice needlessly. */
 import assert from 'node:assert/strict'
-import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
 import Database from 'better-sqlite3'
@@ -13,16 +13,20 @@ const LIMIT = { timeout: 180_000 }
 
 type Place = { readonly telegram: FakeTelegram; readonly mesh: TestMesh; readonly outbox: () => Message[] }
 
-async function place(t: TestContext): Promise<Place> {
+async function place(
+  t: TestContext,
+  environmentOf: (home: string) => Record<string, string> = () => ({}),
+): Promise<Place> {
   const telegram = await startTelegram()
   t.after(() => telegram.close())
   const mesh = openMesh(t)
   const token = join(mesh.home, 'token')
   writeFileSync(token, TOKEN, { mode: 0o600 })
   const alerts = { telegram: { token: `\${file:${token}}`, chat: OWNER, api: telegram.url, commands: false } }
-  mesh.write({ kb: { command: SLEEPER } }, { alerts })
+  const command = ['/bin/sh', '-c', `test -e ${mesh.home}/broken && exit 3; exec sleep 100000`, 'sh']
+  mesh.write({ kb: { command, intensity: { max: 1, within: '10m' } } }, { alerts })
   // Killed many times, it is started again at once.
-  await mesh.cli(['up'], { PAIOS_KEEPER_MAX_WAIT: '0' })
+  await mesh.cli(['up'], { PAIOS_KEEPER_MAX_WAIT: '0', ...environmentOf(mesh.home) })
   // What was asked for: so many restarts are told of, too.
   const outbox = () => {
     const database = new Database(mesh.journal, { readonly: true })
@@ -133,6 +137,35 @@ describe('a supervisor that is killed while it tells', LIMIT, () => {
     }
     await sent(at)
     assert.ok(tests(at).length >= at.outbox().length, `${tests(at).length} of ${at.outbox().length}`)
+  })
+
+  it('while Telegram cannot be reached, what is critical stands on the screen a minute later', async (t) => {
+    const at = await place(t, (home) => {
+      const script = `for one in "$@"; do echo "<$one>"; done >> ${home}/screen`
+      mkdirSync(join(home, 'bin'))
+      writeFileSync(join(home, 'bin', 'notify-send'), `#!/bin/sh\n${script}\n`, { mode: 0o755 })
+      const bus = `unix:path=${home}/bus`
+      return { PATH: `${home}/bin:${process.env['PATH']}`, DBUS_SESSION_BUS_ADDRESS: bus }
+    })
+    const screen = () => {
+      const path = join(at.mesh.home, 'screen')
+      return existsSync(path) ? readFileSync(path, 'utf8') : ''
+    }
+    assert.match((await at.mesh.cli(['status'])).stdout, /desktop stands by/)
+    at.telegram.fail(['sendMessage'], { kind: 'reset' })
+    await at.mesh.cli(['stop', 'kb'])
+    writeFileSync(join(at.mesh.home, 'broken'), '')
+    void at.mesh.cli(['start', 'kb'])
+    const failed = /<PAIOS: kb .*>/
+    await until('the notification', () => failed.test(screen()), 120_000)
+    assert.match(screen(), /<--urgency=critical>/)
+    assert.equal(at.telegram.shown().length, 0)
+    at.telegram.fail([], null)
+    await until('the message all the same', () =>
+      at.telegram.shown().some(({ text }) => text.includes('kb ')),
+    )
+    const tested = await at.mesh.cli(['alerts', 'test'])
+    assert.match(tested.stdout, /^sent +[\d.]+ s {2}desktop$/m)
   })
 
   it('an alert whose command was running is handed to the command again', async (t) => {

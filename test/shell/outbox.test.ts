@@ -322,6 +322,21 @@ describe('the outbox', { timeout: 60_000 }, () => {
     assert.deepEqual(standby.titles(), ['lost'])
   })
 
+  it('two standby channels take nothing from each other', async (t) => {
+    const at = place(t)
+    const [first, screen, phone] = [fakeChannel(), fakeChannel('desktop', true), fakeChannel('ntfy', true)]
+    first.answers(() => FAULT)
+    phone.answers(() => FAILED)
+    const { outbox } = at.open(first.channel, screen.channel, phone.channel)
+    outbox.save({ ...NOTHING, notices: [notice('lost', { severity: 'critical' })] })
+    await until(() => screen.seen.length === 1 && phone.seen.length > 0)
+    phone.answers(() => SENT)
+    await until(() =>
+      outbox.told('lost').some(({ channel, state }) => channel === 'ntfy' && state === 'sent'),
+    )
+    assert.equal(outbox.told('lost').find(({ channel }) => channel === 'telegram')?.state, 'pending')
+  })
+
   it('says what came back of a test, channel by channel', async (t) => {
     const at = place(t)
     const [first, other] = [fakeChannel('telegram'), fakeChannel('command')]
