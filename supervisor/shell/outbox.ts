@@ -273,7 +273,7 @@ export function openOutbox(options: OutboxOptions): Outbox {
       })
       const answers = rows.map(({ channel, id }) => lines.get(channel)!.outcome(id, limitMs))
       commit({ messages: rows }, [], true)
-      wake()
+      for (const line of lines.values()) line.flush()
       return Promise.all(answers)
     },
     flush() {

@@ -48,7 +48,7 @@ function fakeChannel(name: ChannelName = 'telegram', isStandby = false) {
 function place(t: TestContext) {
   const folder = mkdtempSync('/tmp/po-')
   const open: { journal: Journal; outbox: Outbox }[] = []
-  const time = { awake: 1_000 }
+  const time = { awake: 1_000, pace: 0.002 }
   const troubles: string[] = []
   const end = (one: { journal: Journal; outbox: Outbox }) => {
     open.splice(open.indexOf(one), 1)
@@ -76,7 +76,7 @@ function place(t: TestContext) {
         numbers: SILENT_NUMBERS,
         trouble: (_, text) => troubles.push(text ?? 'over'),
         random: () => 0.5,
-        pace: 0.002,
+        pace: time.pace,
       })
       outbox.use(channels)
       const one = { journal, outbox }
@@ -350,5 +350,19 @@ describe('the outbox', { timeout: 60_000 }, () => {
         ['command', false, 'the token is refused'],
       ],
     )
+  })
+
+  it('a test does not wait for the next try of a channel that was refused, and what waits goes with it', async (t) => {
+    const at = place(t)
+    at.time.pace = 1
+    const fake = fakeChannel()
+    fake.answers(() => FAULT)
+    const { outbox } = at.open(fake.channel)
+    outbox.save({ ...NOTHING, notices: [notice('n')] })
+    await until(() => fake.seen.length === 1)
+    fake.answers(() => SENT)
+    const [told] = await outbox.test(notice('t', { kind: 'test' }), 10_000)
+    assert.deepEqual([told?.isSent, told?.text], [true, ''])
+    await until(() => outbox.figures()[0]?.pending === 0)
   })
 })
