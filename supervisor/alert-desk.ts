@@ -114,6 +114,9 @@ export function openAlertDesk(
           open().map(({ id }) => id),
         )
       alerting.tell({ kind: 'acknowledged', of, by })
+      // Nothing else ends this one: what was given up stays so.
+      if (found.some(({ lines }) => lines.some(({ rule }) => rule === 'AlertUndeliverable')))
+        alerts.outbox.acknowledgeDead()
       const ids = found.map(({ id, subject }) => `${id} (${nameOf(subject)})`).join(', ')
       return { message: `acknowledged: ${ids}; no repeats for a day, unless it gets worse` }
     },

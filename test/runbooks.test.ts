@@ -14,6 +14,16 @@ const names = files.map(({ path }) => nameOf(path))
 /** Names of services, groups and subjects in the examples of the docs. */
 const EXAMPLES = ['gateway', 'kb', 'one', 'supervisor']
 
+/** Words of programs in capitals; NAME is the service everywhere, as docs/runbooks.md says. */
+const OWN_WORDS = new Set(['NAME', 'HOME', 'PATH', 'USER', 'TCP', 'LISTEN', 'POST'])
+
+/** The `sh` blocks of a page, and everything else. */
+function parted(body: string): { code: string; prose: string } {
+  const block = /^ *```sh\n([\s\S]*?)^ *```/gm
+  const code = [...body.matchAll(block)].map((match) => match[1] ?? '').join('')
+  return { code, prose: body.replaceAll(block, '') }
+}
+
 /** A page of a preset says what the service is called in its commands. */
 const assumed = (body: string) => /service named\s+`([a-z-]+)`/.exec(body)?.[1] ?? 'NAME'
 
@@ -34,6 +44,23 @@ describe('the runbooks', () => {
       for (const line of lines) await mustParse(line, [assumed(body), ...Object.keys(presets)])
     })
   }
+
+  for (const { path, body } of files)
+    it(`${nameOf(path)} says what stands for what in its commands`, () => {
+      const { code, prose } = parted(body)
+      const placeholders = new Set(
+        code.replaceAll(/"[^"]*\{[^"]*"|'[^']*'/g, '').match(/(?<![$\w./-])[A-Z]{2,}(?![\w.])/g),
+      )
+      for (const word of placeholders)
+        assert.ok(OWN_WORDS.has(word) || new RegExp(`\\b${word}\\b`).test(prose), `${word} is not explained`)
+    })
+
+  it('docs/runbooks.md says of each how it was tried, and of none that is not there', () => {
+    const page = readFileSync(join(import.meta.dirname, '../docs/runbooks.md'), 'utf8')
+    const table = page.slice(page.indexOf('## How each was tried'))
+    const rows = [...table.matchAll(/^\| ([\w-]+) \| [^|]+ \| [^|]+ \|$/gm)].map((match) => match[1])
+    assert.deepEqual(rows.filter((name) => name !== 'Runbook').toSorted(), names.toSorted())
+  })
 
   it('there is one for every preset and for every rule', () => {
     for (const name of [...Object.keys(presets), ...RULE_NAMES])

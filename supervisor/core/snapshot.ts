@@ -50,6 +50,8 @@ export function isSettled(child: Child, children: ReadonlyMap<string, Child>, at
   const label = labelOf(child)
   const { state, counters, trial } = child
   const isDoubtful = state.kind === 'running' && (trial !== null || counters.n > 0 || !hasGates(child.spec))
+  // Whoever has asked for a start waits for its checks, even where it is called blocked meanwhile.
+  if (state.kind === 'checking' && state.cause === 'manual') return false
   if (isDoubtful && state.readyAt !== null && at - state.readyAt < FIRST_MS) return false
   if (label === 'waiting' && child.state.kind === 'waiting') {
     return child.state.for.every((name) => {

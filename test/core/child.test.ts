@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { isSettled } from '../../supervisor/core/snapshot.ts'
 import type { TimerName } from '../../supervisor/core/state.ts'
 import { CODES, makeProbe, makeSpec } from '../sim/mesh.ts'
 import { FAIL, identityOf, PASS, Stage } from './stage.ts'
@@ -85,6 +86,17 @@ describe('row: checking', () => {
     const before = stage.child('a')
     stage.tell('a', { kind: 'preflight-reported', attempt: 0, results: [] })
     assert.equal(stage.child('a'), before)
+  })
+
+  it('is settled where a blocked one is only looked at again, and not where somebody has asked for it', () => {
+    const stage = plain().checked('a', 'fail')
+    const settled = () => isSettled(stage.child('a'), stage.mesh.children, stage.at)
+    stage.fire('a', 'retry')
+    assert.deepEqual([stage.kind('a'), settled()], ['checking', true])
+    stage.checked('a', 'fail').start('a')
+    assert.deepEqual([stage.kind('a'), settled()], ['checking', false])
+    stage.checked('a', 'fail')
+    assert.deepEqual([stage.kind('a'), settled()], ['blocked', true])
   })
 
   it('a stop ends it, and the late answer starts nothing', () => {

@@ -3,12 +3,15 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
+import { openAlertDesk } from '../../supervisor/alert-desk.ts'
 import type { Finding } from '../../supervisor/core/alert.ts'
 import { emptyMesh } from '../../supervisor/core/step.ts'
 import { viewIncident } from '../../supervisor/shell/alert-views.ts'
 import { openAlerting } from '../../supervisor/shell/alerting.ts'
+import type { Home } from '../../supervisor/shell/home.ts'
 import { openJournal } from '../../supervisor/shell/journal.ts'
 import { openOutbox } from '../../supervisor/shell/outbox.ts'
+import type { Supervisor } from '../../supervisor/shell/supervisor.ts'
 import { SILENT_NUMBERS } from './silent-numbers.ts'
 
 const finding = (name: string): Finding => ({
@@ -145,6 +148,33 @@ describe('alerting over the journal', () => {
     assert.ok(incident)
     const view = viewIncident(incident, null, { next: null })
     assert.deepEqual([view.title, view.next], ['kb failed for good.', 'paios runbook kb'])
+    journal.close()
+  })
+
+  it('what was given up on is known once its incident is acknowledged, and not by another one', async (t) => {
+    const { open, pass } = place(t)
+    const { journal, alerting, outbox } = open()
+    const refuse = async () => ({ kind: 'rejected' as const, text: 'too long' })
+    const channel = { name: 'telegram' as const, trouble: 'Telegram', gapMs: 0, isStandby: false }
+    outbox.use([{ ...channel, deliver: refuse, check: refuse }])
+    pass(200_000)
+    const lost: Finding = {
+      ...{ rule: 'AlertUndeliverable', labels: { channel: 'telegram' }, severity: 'critical', held: [] },
+      ...{
+        subject: { kind: 'channel', name: 'telegram' },
+        summary: '1 notifications for telegram were given up.',
+      },
+    }
+    alerting.evaluated([finding('kb'), lost])
+    const dead = () => outbox.figures()[0]?.dead ?? 0
+    while (dead() === 0) await new Promise(setImmediate)
+    const supervisor = { alerting, alerts: { outbox }, mesh: emptyMesh(1, [1, 2, 3, 4]) }
+    const desk = openAlertDesk({} as Home, supervisor as unknown as Supervisor, (text) => text)
+    desk.acknowledge('kb', 'me')
+    assert.ok(dead() > 0)
+    desk.acknowledge('telegram', 'me')
+    assert.equal(dead(), 0)
+    outbox.close()
     journal.close()
   })
 })
