@@ -1,15 +1,17 @@
 #!/bin/sh
-# Watches over the supervisor from outside, and shares no code with it. systemd or launchd runs it every minute:
-#   sentinel.sh HOME systemd UNIT      sentinel.sh HOME launchd LABEL
+# Watches over the supervisor from outside, and shares no code with it. systemd or launchd runs it every minute, or,
+# where neither looks after the supervisor, cron or any other timer:
+#   sentinel.sh HOME systemd UNIT      sentinel.sh HOME launchd LABEL      sentinel.sh HOME up NODE ENTRY
 # The supervisor touches HOME/run/alive every second and removes it when the mesh is taken down. Two looks in a row
-# without a sign of life, while the machine was awake, and it is started again through systemd or launchd; if that did
-# not help, the next time the Telegram chat is told as well, by curl, which reads the token from its stdin.
+# without a sign of life, while the machine was awake, and it is started again through systemd, launchd or `paios up`; if
+# that did not help, the next time the Telegram chat is told as well, by curl, which reads the token from its stdin.
 # A look that comes late means that the machine slept or was off: then the count begins anew.
 # HOME/run/sentinel holds: time of the last look, looks without a sign of life, restarts in a row, 1 if somebody was told.
 # PAIOS_SENTINEL_EVERY (whole seconds, 60 unless set) is the time between two looks, for tests.
 home=$1
 init=$2
 name=$3
+entry=$4
 every=${PAIOS_SENTINEL_EVERY:-60}
 alive=$home/run/alive
 stamp=$home/run/sentinel
@@ -26,13 +28,37 @@ setting() {
   sed -n "s/^$1=//p" "$home/run/sentinel.conf" 2>/dev/null
 }
 
+# The value of a variable in HOME/env, else in this environment; $1 is its name. Nothing where that is none.
+variable() {
+  case $1 in '' | [0-9]* | *[!A-Za-z0-9_]*) return ;; esac
+  line="[[:space:]]*\\(export[[:space:]][[:space:]]*\\)\\{0,1\\}$1[[:space:]]*="
+  value=$(
+    sed -n "/^$line/{
+      s/^$line[[:space:]]*//
+      s/[[:space:]]*\$//
+      s/^\"\\(.*\\)\"\$/\\1/
+      s/^'\\(.*\\)'\$/\\1/
+      p
+      q
+    }" "$home/env" 2>/dev/null
+  )
+  [ -n "$value" ] || eval "value=\${$1:-}"
+  printf '%s\n' "$value"
+}
+
+# The bot's token: of a file, or of a variable.
+token_of() {
+  file=$(setting token_file)
+  if [ -n "$file" ]; then cat "$file" 2>/dev/null; else variable "$(setting token_env)"; fi
+}
+
 # Tells the chat; the text has neither quotes nor backslashes. Says in the log whether it was taken.
 tell() {
   chat=$(setting chat)
   api=$(setting api)
-  token=$(cat "$(setting token_file)" 2>/dev/null)
+  token=$(token_of)
   if [ -z "$chat" ] || [ -z "$token" ]; then
-    say 'nobody was told: the document names no Telegram chat with its token in a file'
+    say 'nobody was told: the document names no Telegram chat with a token that can be read here'
     return 1
   fi
   if ! command -v curl >/dev/null 2>&1; then
@@ -76,8 +102,17 @@ start_again() {
       systemctl --user --no-block restart "$name"
       ;;
     launchd) "$launchctl" kickstart -k "gui/$(id -u)/$name" ;;
+    up)
+      # One that is there and hangs, or another process of its number: whose it is cannot be proven here.
+      pid=$(sed -n 's/.*"pid":\([0-9]*\).*/\1/p' "$home/run/supervisor.lock" 2>/dev/null)
+      if [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null; then
+        echo "process $pid is there and gives no sign of life"
+        return 1
+      fi
+      PAIOS_HOME=$home "$name" "$entry" up --no-wait </dev/null
+      ;;
     *)
-      echo "usage: sentinel.sh HOME systemd|launchd NAME"
+      echo "usage: sentinel.sh HOME systemd|launchd NAME, or sentinel.sh HOME up NODE ENTRY"
       return 2
       ;;
   esac

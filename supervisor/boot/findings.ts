@@ -3,6 +3,7 @@
  * test without a machine that has the fault.
  */
 import { desktopFindings } from './desktop-findings.ts'
+import { type SentinelFacts, sentinelFindings } from './sentinel-findings.ts'
 import { type TakeoverFacts, takeoverFindings } from './takeover-findings.ts'
 
 /** `wrong` makes doctor exit with 1; a `note` is as it was meant, and worth knowing. */
@@ -34,6 +35,7 @@ export type Facts = {
   readonly document: { readonly path: string; readonly problem: string | null }
   readonly services: readonly ServiceFacts[]
   readonly takeover: TakeoverFacts
+  readonly sentinel: SentinelFacts
   /** Files and folders that others may read or that belong to somebody else. */
   readonly exposed: readonly {
     readonly path: string
@@ -101,6 +103,7 @@ export function findingsOf(facts: Facts): Finding[] {
     ...documentFindings(facts),
     ...facts.services.flatMap((service) => serviceFindings(service, facts)),
     ...takeoverFindings(facts.takeover),
+    ...sentinelFindings(facts),
     ...facts.exposed.map(exposedFinding),
     ...diskFindings(facts),
     ...desktopFindings(facts),

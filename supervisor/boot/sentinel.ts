@@ -13,7 +13,7 @@ import type { Place } from './place.ts'
 /** Seconds between two looks. */
 const EVERY_S = 60
 /** Where systems keep curl and the like. */
-const PATH = '/usr/bin:/bin:/usr/sbin:/sbin'
+export const SENTINEL_PATH = '/usr/bin:/bin:/usr/sbin:/sbin'
 
 /** A file as it has to be. */
 export type SentinelFile = readonly [path: string, text: string]
@@ -48,7 +48,7 @@ Description=PAIOS sentinel (${percent(home)})
 [Service]
 Type=oneshot
 ExecStart=${argv.join(' ')}
-Environment=${word(`PATH=${PATH}`)}
+Environment=${word(`PATH=${SENTINEL_PATH}`)}
 UMask=0077
 `
   const timer = `${head}
@@ -84,7 +84,7 @@ export function sentinelAgent({
     ProcessType: 'Background',
     LimitLoadToSessionType: ['Aqua', 'Background'],
     Umask: 63,
-    EnvironmentVariables: { PATH },
+    EnvironmentVariables: { PATH: SENTINEL_PATH },
   })
   return [sentinelPlistPath, text]
 }

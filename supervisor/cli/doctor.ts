@@ -21,7 +21,8 @@ export const command: Command = {
     'Says what will not survive a reboot and what else is in the way: not installed, no lingering, a unit or plist\n' +
     'that was changed, an edit that is not applied, services that you have stopped, missing secrets, programs that\n' +
     'a boot will not find, services that systemd or launchd runs or has taken back, the version in force and its\n' +
-    'Node, permissions, a keeper that is gone, disk space. Each finding says what, where, and what to do. Exits 1\n' +
+    'Node, a sentinel that is missing, silent or cannot write to the chat, permissions, a keeper that is gone, disk\n' +
+    'space. Each finding says what, where, and what to do. Exits 1\n' +
     'if something is wrong. Changes nothing.',
   flags: {},
   operands: { min: 0, max: 0 },
@@ -52,14 +53,21 @@ function shown({ level, what, where, remedy }: Finding, invocation: Invocation):
 
 async function gather(invocation: Invocation): Promise<Facts> {
   const { home, entry } = invocation
-  const [{ placeOf }, look, { openInit, initOf }, { findRunning, isTakenDown }, { takeoverFacts }] =
-    await Promise.all([
-      import('../boot/place.ts'),
-      import('../boot/facts.ts'),
-      import('../boot/init-port.ts'),
-      import('../boot/running.ts'),
-      import('../boot/takeover-facts.ts'),
-    ])
+  const [
+    { placeOf },
+    look,
+    { openInit, initOf },
+    { findRunning, isTakenDown },
+    { takeoverFacts },
+    { sentinelFacts },
+  ] = await Promise.all([
+    import('../boot/place.ts'),
+    import('../boot/facts.ts'),
+    import('../boot/init-port.ts'),
+    import('../boot/running.ts'),
+    import('../boot/takeover-facts.ts'),
+    import('../boot/sentinel-facts.ts'),
+  ])
   const place = placeOf(home)
   const boot = await look.bootFacts(place)
   const init = initOf() === null || boot.unreachable !== null ? null : await openInit(place)
@@ -76,6 +84,7 @@ async function gather(invocation: Invocation): Promise<Facts> {
     document: document.facts,
     services: await serviceFacts(place, document.specs, await look.bootPath(place)),
     takeover: await takeoverFacts(place, document.specs, status),
+    sentinel: sentinelFacts(place, init, document.chat, entry),
     exposed: look.exposedFacts(place),
     disk: look.diskFacts(place),
     desktop: document.desktop,
@@ -90,22 +99,26 @@ function runningFacts({ keeper, document, services }: Status) {
 }
 
 /** The document's state and its services; none where it is not valid. */
-async function documentFacts(
-  home: string,
-): Promise<{ facts: Facts['document']; specs: readonly ServiceSpec[]; desktop: string | null }> {
+async function documentFacts(home: string): Promise<{
+  facts: Facts['document']
+  specs: readonly ServiceSpec[]
+  desktop: string | null
+  chat: { token: string } | null
+}> {
   const path = documentPath(home)
   try {
     const result = await checkDocument(path)
     if (result.ok) {
       const { specs, alerts } = result.mesh
-      return { facts: { path, problem: null }, specs, desktop: await desktopTrouble(alerts) }
+      const desktop = await desktopTrouble(alerts)
+      return { facts: { path, problem: null }, specs, desktop, chat: alerts?.telegram ?? null }
     }
     const count = result.problems.length
     const problem = `it is not valid (${count} problem${count === 1 ? '' : 's'}); the last valid one runs at a boot`
-    return { facts: { path, problem }, specs: [], desktop: null }
+    return { facts: { path, problem }, specs: [], desktop: null, chat: null }
   } catch (error) {
     if (!(error instanceof PaiosError)) throw error
-    return { facts: { path, problem: error.message }, specs: [], desktop: null }
+    return { facts: { path, problem: error.message }, specs: [], desktop: null, chat: null }
   }
 }
 

@@ -11,7 +11,7 @@ import type { Notice, Severity } from '../core/alert.ts'
 import type { Effect } from '../core/effect.ts'
 import { PaiosError } from '../errors.ts'
 import type { AlertRows } from './alert-tables.ts'
-import { lastLook, openAlive, writeSentinelChat } from './alive.ts'
+import { lastLook, openAlive, sentinelToken, writeSentinelChat } from './alive.ts'
 import type { ChannelFigures, OutboxNumbers } from './channel.ts'
 import { apiOf, channelsOf, type TelegramWanted } from './channels.ts'
 import { type Listening, openListening } from './chat.ts'
@@ -20,7 +20,7 @@ import type { Home } from './home.ts'
 import type { Journal } from './journal.ts'
 import { type Outbox, openOutbox, type Tested } from './outbox.ts'
 import type { ProbePrograms } from './probe-programs.ts'
-import { expandHome, type Secrets } from './secrets.ts'
+import type { Secrets } from './secrets.ts'
 
 /** Requests end after this at the latest. */
 const TIMEOUT_MS = 30_000
@@ -98,11 +98,10 @@ export function openAlerts(options: AlertsOptions): Alerts {
     random: Math.random,
   })
 
-  /** The sentinel can read a token from a file alone. */
+  /** The sentinel can read a token from a file, or from PAIOS_HOME/env. */
   function tellSentinel(telegram: TelegramWanted | undefined): void {
-    const file = /^\$\{file:(.+)\}$/.exec(telegram?.token ?? '')?.[1]
-    const chat =
-      telegram && file ? { chat: telegram.chat, api: apiOf(telegram), tokenFile: expandHome(file) } : null
+    const token = sentinelToken(telegram?.token ?? '')
+    const chat = telegram && token ? { chat: telegram.chat, api: apiOf(telegram), token } : null
     try {
       writeSentinelChat(options.home.sentinelChat, chat)
     } catch (error) {

@@ -5,6 +5,7 @@
 import { rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { errnoOf, fileError } from '../errors.ts'
 import type { Metrics } from './metrics.ts'
+import { expandHome } from './secrets.ts'
 
 export type Alive = {
   /** Never throws for the world's faults: a disk that is full is no reason to end. */
@@ -51,14 +52,24 @@ export function areRulesFresh(metrics: Pick<Metrics, 'sample'> | null): boolean 
   return Date.now() / 1_000 - evaluatedS < FRESH_S
 }
 
-/** What the sentinel needs to write to a chat by itself; null for no chat. */
-export type SentinelChat = { readonly chat: number; readonly api: string; readonly tokenFile: string }
+/** What the sentinel needs to write to a chat by itself: where it finds the token, never the token. */
+export type SentinelChat = { readonly chat: number; readonly api: string; readonly token: SentinelToken }
+/** An absolute path, or a variable of PAIOS_HOME/env or of the sentinel's own environment. */
+export type SentinelToken = { readonly from: 'file' | 'env'; readonly name: string }
 
-/** Hands it over, in a form that a shell reads. Throws home-unwritable or disk-full. */
+/** Where a shell script can find the token that a document refers to; null where it cannot. */
+export function sentinelToken(reference: string): SentinelToken | null {
+  const [, from, name] = /^\$\{(file|env):([^}]+)\}$/.exec(reference) ?? []
+  if (name === undefined) return null
+  return from === 'file' ? { from, name: expandHome(name) } : { from: 'env', name }
+}
+
+/** Hands it over, in a form that a shell reads; null for no chat. Throws home-unwritable or disk-full. */
 export function writeSentinelChat(path: string, to: SentinelChat | null): void {
   try {
-    if (to === null) rmSync(path, { force: true })
-    else writeFileSync(path, `chat=${to.chat}\napi=${to.api}\ntoken_file=${to.tokenFile}\n`, { mode: 0o600 })
+    if (to === null) return rmSync(path, { force: true })
+    const { chat, api, token } = to
+    writeFileSync(path, `chat=${chat}\napi=${api}\ntoken_${token.from}=${token.name}\n`, { mode: 0o600 })
   } catch (error) {
     throw fileError(`write ${path}`, error)
   }

@@ -28,6 +28,17 @@ const well: Facts = {
   document: { path: '/h/paios.yaml', problem: null },
   services: [{ name: 'kb', missingSecrets: [], programOffPath: null, usesCopy: null }],
   takeover: { taken: [], owned: [] },
+  sentinel: {
+    missing: null,
+    changed: null,
+    hasOtherScript: false,
+    looked: 1,
+    quietMs: 60_000,
+    script: '/h/bin/paios-sentinel',
+    hasChat: true,
+    mute: null,
+    byCron: '* * * * * /bin/sh /p/bin/sentinel.sh /h up /n /p/bin/paios.mjs',
+  },
   exposed: [],
   disk: { freeBytes: 50 * GIB, totalBytes: 100 * GIB },
   desktop: null,
@@ -60,6 +71,14 @@ const owned = (isObserved: boolean): Partial<Facts> => ({
     owned: [{ service: 'gw', owner: 'o.service', file: '/u/o.service', init: 'systemd', isObserved }],
   },
 })
+const sentinel = (fields: Partial<Facts['sentinel']>): Partial<Facts> => ({
+  sentinel: { ...well.sentinel, ...fields },
+})
+const withoutInstallation = (fields: Partial<Facts['sentinel']>): Partial<Facts> => ({
+  ...boot({ isInstalled: false }),
+  ...sentinel(fields),
+})
+const MUTE = { what: 'it cannot', where: '/h/env', remedy: 'write it there' }
 const ids = (facts: Partial<Facts>) =>
   findingsOf({ ...well, ...facts }).map(({ id, level }) => `${level} ${id}`)
 
@@ -85,6 +104,27 @@ describe('what doctor finds', () => {
     ['a port that systemd holds', owned(false), ['wrong port-owner']],
     ['no lingering', boot({ lingers: false }), ['wrong no-linger']],
     ['no logind to ask', boot({ lingers: null }), []],
+    ['a sentinel whose timer is gone', sentinel({ missing: '/u/s.timer' }), ['wrong sentinel-missing']],
+    ['a sentinel that is run otherwise', sentinel({ changed: '/u/s.timer' }), ['wrong sentinel-drift']],
+    ['an old script of the sentinel', sentinel({ hasOtherScript: true }), ['wrong sentinel-other']],
+    ['a sentinel that does not look', sentinel({ quietMs: 601_000 }), ['wrong sentinel-silent']],
+    ['a sentinel without a token', sentinel({ mute: MUTE }), ['wrong sentinel-mute']],
+    [
+      'a chat and no sentinel',
+      withoutInstallation({ looked: null, quietMs: 1e12, mute: MUTE }),
+      ['wrong not-installed', 'note no-sentinel'],
+    ],
+    [
+      'neither a chat nor a sentinel',
+      withoutInstallation({ looked: null, hasChat: false }),
+      ['wrong not-installed'],
+    ],
+    ['a sentinel of cron', withoutInstallation({}), ['wrong not-installed']],
+    [
+      'a sentinel of cron without a token',
+      withoutInstallation({ mute: MUTE }),
+      ['wrong not-installed', 'wrong sentinel-mute'],
+    ],
     ['launchd, which starts at a login', boot({ init: 'launchd', lingers: null }), ['note login-only']],
     [
       'launchd that was never tried',

@@ -5,11 +5,13 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, wr
 import { join, resolve } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
+import type { Finding } from '../../supervisor/boot/findings.ts'
 import { type FakeTelegram, OWNER, startTelegram, TOKEN } from '../telegram-server.ts'
 import { type Ended, kill, type TestMesh, until } from './mesh.ts'
 import { openMesh, SLEEPER } from './run-cli.ts'
 
 const SCRIPT = resolve(import.meta.dirname, '../../bin/sentinel.sh')
+const ENTRY = resolve(import.meta.dirname, '../../bin/paios.mjs')
 /** Seconds between two looks; one is late only after ten, so that a busy machine is none that slept. */
 const EVERY = 4
 const LIMIT = { timeout: 180_000 }
@@ -29,13 +31,19 @@ type Place = {
 }
 
 /** `state` is what the systemctl of this test says of the unit. */
-async function place(t: TestContext, { hasCurl = true, state = 'active' } = {}): Promise<Place> {
+async function place(
+  t: TestContext,
+  { hasCurl = true, state = 'active', inEnv = false } = {},
+): Promise<Place> {
   const telegram = await startTelegram()
   t.after(() => telegram.close())
   const mesh = openMesh(t)
   const token = join(mesh.home, 'token')
   writeFileSync(token, TOKEN, { mode: 0o600 })
-  const alerts = { telegram: { token: `\${file:${token}}`, chat: OWNER, api: telegram.url, commands: false } }
+  if (inEnv)
+    writeFileSync(join(mesh.home, 'env'), `OTHER=1\nexport BOT_TOKEN = "${TOKEN}"\n`, { mode: 0o600 })
+  const reference = inEnv ? '${env:BOT_TOKEN}' : `\${file:${token}}`
+  const alerts = { telegram: { token: reference, chat: OWNER, api: telegram.url, commands: false } }
   mesh.write({ kb: { command: SLEEPER } }, { alerts })
   await mesh.cli(['up'])
   await until('the first sign of life', () => existsSync(join(mesh.home, 'run/alive')))
@@ -82,6 +90,13 @@ const restarts = (at: Place) => at.asked().filter((line) => line === RESTART).le
 /** The number of looks; the file is replaced with each. */
 const stampOf = ({ mesh }: Place) => readFileSync(join(mesh.home, 'run/sentinel'), 'utf8').trim()
 
+/** What doctor says of the sentinel. */
+async function sentinelFindings({ mesh }: Place): Promise<Finding[]> {
+  const { stdout } = await mesh.cli(['doctor', '--json'])
+  const { findings } = JSON.parse(stdout) as { findings: Finding[] }
+  return findings.filter(({ id }) => id.includes('sentinel'))
+}
+
 describe('the sentinel', LIMIT, () => {
   it('leaves a supervisor that lives alone', async (t) => {
     const at = await place(t)
@@ -112,6 +127,86 @@ describe('the sentinel', LIMIT, () => {
     assert.match(at.telegram.shown()[1]!.text, /the PAIOS supervisor is back/)
     assert.match(stampOf(at), / 0 0 0$/)
     assert.ok(!at.log().includes(TOKEN))
+  })
+
+  it('finds the token in PAIOS_HOME/env, and nowhere else does it stand', async (t) => {
+    const at = await place(t, { inEnv: true })
+    rmSync(join(at.mesh.home, 'token'))
+    assert.match(readFileSync(join(at.mesh.home, 'run/sentinel.conf'), 'utf8'), /^token_env=BOT_TOKEN$/m)
+    await at.mesh.killSupervision()
+    await at.looksUntil('the message', () => at.telegram.shown().length === 1)
+    for (const file of ['run/sentinel.conf', 'run/sentinel', 'logs/supervisor/sentinel.log'])
+      assert.ok(!readFileSync(join(at.mesh.home, file), 'utf8').includes(TOKEN), file)
+  })
+
+  it('brings the mesh up again by itself where nothing is installed, run by any timer', async (t) => {
+    const at = await place(t)
+    const { pid } = await at.mesh.service('kb')
+    await at.mesh.killSupervision()
+    const by = ['up', process.execPath, ENTRY]
+    await until('the next supervisor', async () => {
+      assert.deepEqual(await at.look({}, by), { code: 0, stdout: '', stderr: '' })
+      await wait((EVERY - 1) * 1_000)
+      return /through up/.test(at.log())
+    })
+    assert.equal(
+      (await at.mesh.untilService('kb', 'it is adopted', (one) => one.state === 'running')).pid,
+      pid,
+    )
+    await until('that it sees it', async () => {
+      await at.look({}, by)
+      await wait((EVERY - 1) * 1_000)
+      return stampOf(at).endsWith(' 0 0 0')
+    })
+    assert.match(at.log(), /the supervisor gives signs of life again/)
+    assert.equal(at.telegram.shown().length, 0)
+    // What doctor says of a sentinel of cron: nothing, while it looks; then how to have one.
+    assert.deepEqual(await sentinelFindings(at), [])
+    rmSync(join(at.mesh.home, 'run/sentinel'))
+    const [none] = await sentinelFindings(at)
+    assert.equal(none?.id, 'no-sentinel')
+    const line = `/bin/sh ${SCRIPT} ${at.mesh.home} up ${process.execPath} ${ENTRY}`
+    assert.ok(none?.remedy.includes(line), none?.remedy)
+  })
+
+  it('leaves one alone that hangs where nothing is installed, and tells the chat', async (t) => {
+    const at = await place(t)
+    const pid = at.mesh.supervisorPid()
+    kill(pid, 'SIGSTOP')
+    try {
+      await until('the message', async () => {
+        assert.deepEqual(await at.look({}, ['up', process.execPath, ENTRY]), {
+          code: 0,
+          stdout: '',
+          stderr: '',
+        })
+        await wait((EVERY - 1) * 1_000)
+        return at.telegram.shown().length === 1
+      })
+      assert.ok(at.log().includes(`that failed: process ${pid} is there and gives no sign of life`), at.log())
+    } finally {
+      kill(pid, 'SIGCONT')
+    }
+  })
+
+  it('is named by doctor where it could not write to the chat, with what to type', async (t) => {
+    const at = await place(t)
+    await at.look({}, ['up', process.execPath, ENTRY])
+    assert.deepEqual(await sentinelFindings(at), [])
+    rmSync(join(at.mesh.home, 'token'))
+    const [lost] = await sentinelFindings(at)
+    assert.match(`${lost?.id} ${lost?.what} ${lost?.remedy}`, /sentinel-mute .*token.* paios alerts setup/)
+    const telegram = (token: string) => ({
+      alerts: { telegram: { token, chat: OWNER, api: at.telegram.url } },
+    })
+    at.mesh.write({ kb: { command: SLEEPER } }, telegram('${env:BOT_TOKEN}'))
+    const [absent] = await sentinelFindings(at)
+    assert.equal(absent?.remedy, `write BOT_TOKEN=… into ${at.mesh.home}/env, or: paios alerts setup`)
+    writeFileSync(join(at.mesh.home, 'env'), `BOT_TOKEN=${TOKEN}\n`, { mode: 0o600 })
+    assert.deepEqual(await sentinelFindings(at), [])
+    at.mesh.write({ kb: { command: SLEEPER } }, telegram('${json:/etc/x.json#a}'))
+    const [other] = await sentinelFindings(at)
+    assert.match(`${other?.what} ${other?.where}`, /reads a token from a file, or from a variable \$\{json:/)
   })
 
   it('sees one that is stopped and does not run', async (t) => {
