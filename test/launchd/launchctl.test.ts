@@ -37,7 +37,7 @@ function setUp(t: TestContext, script: string) {
 
 const SLEEP = 'exec sleep 1000'
 
-describe('a job of launchd (a model of it)', LIMIT, () => {
+describe('a job of launchd (a model of it)', { ...LIMIT, concurrency: true }, () => {
   it('is enabled before it is bootstrapped, and runs then', async (t) => {
     const { launchd, port, place } = setUp(t, SLEEP)
     await port.restart()

@@ -129,7 +129,7 @@ describe('Telegram as a channel', { timeout: 300_000 }, () => {
   })
 })
 
-describe('every answer of Telegram', { timeout: 300_000 }, () => {
+describe('every answer of Telegram', { timeout: 300_000, concurrency: true }, () => {
   const refuse = (code: number, text: string, parameters = {}) =>
     ({ kind: 'refuse', code, text: `Bad Request: ${text}`, parameters }) as const
 
