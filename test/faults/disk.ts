@@ -3,8 +3,8 @@ import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { kill, type TestMesh } from '../e2e/mesh.ts'
 import { freeBytes, openMeshOnDisk, SLEEPER } from '../e2e/run-cli.ts'
-import { type Fault, kept, type Stage } from './fault.ts'
-import { paios, up } from './program-stage.ts'
+import { ANSWERED, type Fault, kept, type Stage } from './fault.ts'
+import { paios, up, withPhone } from './program-stage.ts'
 import { defineGroup } from './runner.ts'
 
 type Row = Fault<Stage>
@@ -29,8 +29,9 @@ async function openDisk(): Promise<Stage | null> {
     other: { command: SLEEPER },
     looking: { command: SLEEPER, probes: [{ ...probe, failureThreshold: 2 }] },
   })
-  await up(mesh, SPARING)
-  return { mesh, end }
+  const stage = await withPhone(mesh, end)
+  await up(stage, SPARING)
+  return stage
 }
 
 /** Leaves not one block free. */
@@ -76,6 +77,7 @@ const rows: Row[] = [
     program: 'the journal',
     made: 'its disk is filled, and a service is killed (which is replaced all the same)',
     sign: { mesh: /^the journal \S+journal\.db cannot be written: its disk is full; free some space$/ },
+    heard: { rule: 'JournalWriteFailing', about: 'supervisor' },
     person: FREE,
     touches: ['plain'],
     make: fillAndCrash,
@@ -87,6 +89,7 @@ const rows: Row[] = [
     program: 'paios restart',
     made: '`paios restart` of a healthy service while the disk is full',
     sign: { code: 5, text: /other is not restarted: the journal \S+ cannot be written: its disk is full/ },
+    heard: ANSWERED,
     person: FREE,
     touches: ['plain'],
     prepare: fillUntilTold,
@@ -99,6 +102,7 @@ const rows: Row[] = [
     program: 'the supervisor',
     made: 'the disk is filled, a service is replaced, kill -9 of the supervisor',
     sign: { subject: 'plain', event: 'adopted', text: /^still runs as pid \d+: adopted$/ },
+    heard: { rule: 'SupervisorUncleanStart', about: 'supervisor' },
     person: FREE,
     touches: [],
     prepare: fillUntilTold,
@@ -111,6 +115,7 @@ const rows: Row[] = [
     program: 'sleep, with a probe of its disk',
     made: 'the disk is filled; 1 MiB must be free, looked at every 0.3 s',
     sign: { service: 'looking', state: 'degraded', text: /^the disk of \S+ .*needs 1\.0 MiB$/ },
+    heard: { rule: 'ProbeFailing', about: 'looking' },
     person: FREE,
     touches: [],
     make: async ({ mesh }) => void fill(mesh) as undefined,

@@ -2,11 +2,11 @@
 
 import { renameSync } from 'node:fs'
 import { join } from 'node:path'
-import { createMesh, type Declared, type Ended, fixture } from '../e2e/mesh.ts'
+import { type Declared, type Ended, fixture } from '../e2e/mesh.ts'
 import { SLEEPER, writeDocument } from '../e2e/run-cli.ts'
-import { type Fault, fresh, kept, type Stage } from './fault.ts'
+import { ANSWERED, type Fault, fresh, kept, type Stage } from './fault.ts'
 import { openListener } from './listener.ts'
-import { paios, script, up } from './program-stage.ts'
+import { openStage, paios, script, up } from './program-stage.ts'
 import { defineGroup } from './runner.ts'
 
 type DocumentStage = Stage & {
@@ -17,7 +17,8 @@ type DocumentStage = Stage & {
 type Row = Fault<DocumentStage>
 
 async function openDocument(): Promise<DocumentStage> {
-  const mesh = createMesh()
+  const bare = await openStage((mesh) => mesh.write({}))
+  const { mesh, phone } = bare
   const at = (name: string) => join(mesh.home, name)
   const usual = {
     one: { command: SLEEPER },
@@ -25,14 +26,13 @@ async function openDocument(): Promise<DocumentStage> {
     server: { command: [script(at('server'))] },
   }
   const stage = {
-    mesh,
+    ...bare,
     at,
-    end: () => mesh.end(),
     edit: (services: Readonly<Record<string, Declared>> = {}, more: Readonly<Record<string, unknown>> = {}) =>
-      mesh.write({ ...usual, ...services }, more),
+      mesh.write({ ...usual, ...services }, { ...phone.fields, ...more }),
   }
   stage.edit()
-  await up(mesh)
+  await up(stage)
   return stage
 }
 
@@ -62,6 +62,7 @@ const refused: Row[] = [
     program: 'paios up',
     made: 'the document is edited so that `one` and `two` need each other',
     sign: { code: 3, text: /needs form a cycle: (one → two → one|two → one → two)/ },
+    heard: ANSWERED,
     person: CORRECT,
     touches: [],
     make: editAnd({ one: { command: SLEEPER, needs: ['two'] } }),
@@ -74,6 +75,7 @@ const refused: Row[] = [
     program: 'paios up',
     made: '`comand` in place of `command`',
     sign: { code: 3, text: /services\.one\.comand: unknown key `comand` \(did you mean `command`\?\)/ },
+    heard: ANSWERED,
     person: CORRECT,
     touches: [],
     make: write(
@@ -88,6 +90,7 @@ const refused: Row[] = [
     program: 'paios up',
     made: 'half of the file is gone',
     sign: { code: 3, text: /paios\.yaml:\d+:\d+/ },
+    heard: ANSWERED,
     person: CORRECT,
     touches: [],
     make: write('{ "version": 1, "services": { "one": { "comm', 'up'),
@@ -99,6 +102,7 @@ const refused: Row[] = [
     program: 'the supervisor',
     made: 'the document is broken by hand; no command is run',
     sign: { mesh: /^paios\.yaml changed at .* UTC, not applied: \d errors? \(line \d/ },
+    heard: { rule: 'DocumentInvalid', about: 'supervisor' },
     person: CORRECT,
     touches: [],
     make: write('{ "version": 1, "services": { "one": { "comm'),
@@ -111,6 +115,7 @@ const refused: Row[] = [
     program: 'paios stop',
     made: '`paios stop one` while `two` needs it',
     sign: { code: 5, text: /needed by two.*--with-dependents/ },
+    heard: ANSWERED,
     person: null,
     touches: [],
     make: paios('stop one'),
@@ -121,6 +126,7 @@ const refused: Row[] = [
     program: 'paios restart',
     made: 'the program of a service that runs is moved away, then `paios restart`',
     sign: { code: 5, text: /keeps running: server: \S+server does not exist/ },
+    heard: ANSWERED,
     person: 'put the program back',
     touches: [],
     make: async (stage) => {
@@ -142,6 +148,7 @@ const edits: Row[] = [
       state: 'running',
       text: /^runs by the declaration before: the new one was not taken \(exit code 1/,
     },
+    heard: { rule: 'ServiceCrashLooping', about: 'one' },
     person: 'correct the document, then `paios up`; the old declaration runs meanwhile',
     touches: ['one'],
     // Only a declaration that was stable is gone back to.
@@ -156,6 +163,7 @@ const edits: Row[] = [
     program: 'paios up',
     made: 'the new command is /no/such/program; `paios up`',
     sign: { code: 1, text: /^not taken: one: \/no\/such\/program does not exist$/m },
+    heard: ANSWERED,
     person: CORRECT,
     touches: [],
     make: editAnd({ one: { command: ['/no/such/program'] } }),
@@ -168,6 +176,7 @@ const edits: Row[] = [
     program: 'a script',
     made: 'a service is added whose program is not there; `paios up`',
     sign: { service: 'added', state: 'absent', text: /added-program does not exist/ },
+    heard: ANSWERED,
     person: 'install it, then `paios start`',
     touches: [],
     make: async (stage) => {
@@ -186,6 +195,7 @@ const edits: Row[] = [
     program: 'a script',
     made: 'its file is replaced while it runs, as a package manager does it',
     sign: { service: 'server', state: 'running', text: /server has changed on disk since it was started/ },
+    heard: { nobody: 'nothing is wrong yet; it stands in `paios status`' },
     person: '`paios restart` (or `restartOn: binary` in the document)',
     touches: ['server'],
     make: async ({ at }) => {
@@ -201,6 +211,7 @@ const edits: Row[] = [
     program: 'the supervisor',
     made: 'the document asks for metrics on a port on which another program listens',
     sign: { mesh: /^metrics are not served: port \d+ is in use; choose another/ },
+    heard: { nobody: 'Prometheus misses its target; it stands in `paios status`' },
     person: CORRECT,
     touches: [],
     make: async (stage) => {

@@ -4,10 +4,13 @@
  */
 import type { ServiceStatus } from '../../schemas/status.ts'
 import type { Ended, TestMesh } from '../e2e/mesh.ts'
+import type { Came, Phone, RuleName } from './phone.ts'
 
 /** What rows of a group act on: one mesh that is up and well, and whatever the group laid out around it. */
 export type Stage = {
   readonly mesh: TestMesh
+  /** Whom the mesh tells. */
+  readonly phone: Phone
   /** Ends everything that belongs to it. */
   end(): Promise<void>
 }
@@ -28,6 +31,9 @@ export type Well<S> =
   | { readonly services: readonly string[]; readonly process: 'same' | 'new' | 'none' }
   | { readonly what: string; holds(stage: S): boolean | Promise<boolean> }
 
+/** Who hears of it: which rule tells, and about whom; or why nobody is told. */
+export type Heard = { readonly rule: RuleName; readonly about: string } | { readonly nobody: string }
+
 /** One row. */
 export type Fault<S extends Stage> = {
   readonly name: string
@@ -36,6 +42,9 @@ export type Fault<S extends Stage> = {
   /** How it is made, as the document says it. */
   readonly made: string
   readonly sign: Sign
+  readonly heard: Heard
+  /** Why it takes long until somebody hears of it; for rows where it does. */
+  readonly late?: string
   /** What a person must still do; null = nothing. `mend` is the same, done by the script. */
   readonly person: string | null
   /** Services that may get another process; every other one must keep its own. */
@@ -53,11 +62,16 @@ export type Fault<S extends Stage> = {
   readonly quick?: boolean
 }
 
+/** When and how the first message or edit that tells of a row arrived, in milliseconds after the fault. */
+export type Told = { readonly ms: number; readonly how: Came['how'] }
+
 /** How a row went. Times in milliseconds; `failed` null = as it must be. */
 export type Outcome = {
   readonly group: string
-  readonly fault: Pick<Fault<Stage>, 'name' | 'program' | 'made' | 'sign' | 'person'>
+  readonly fault: Pick<Fault<Stage>, 'name' | 'program' | 'made' | 'sign' | 'heard' | 'late' | 'person'>
   readonly detectMs: number | null
+  /** Null where nobody is told. */
+  readonly told: Told | null
   readonly recoverMs: number | null
   readonly failed: string | null
 }
@@ -87,3 +101,6 @@ export const fresh = (...services: string[]) => ({ services, process: 'new' }) a
 export const kept = (...services: string[]) => ({ services, process: 'same' }) as const
 /** Well, and never had a process of its own. */
 export const watched = (...services: string[]) => ({ services, process: 'none' }) as const
+
+/** Nobody need be told: whoever typed the command has its answer. */
+export const ANSWERED: Heard = { nobody: 'the command says it to whoever typed it' }

@@ -17,8 +17,8 @@ import {
   strangerOf,
 } from '../e2e/gateway-mesh.ts'
 import { until } from '../e2e/mesh.ts'
-import { type Fault, fresh, kept, type Stage } from './fault.ts'
-import { signal } from './program-stage.ts'
+import { ANSWERED, type Fault, fresh, kept, type Stage } from './fault.ts'
+import { signal, withPhone } from './program-stage.ts'
 import { defineGroup } from './runner.ts'
 
 type GatewayStage = Stage & {
@@ -46,14 +46,15 @@ async function openGateway(): Promise<GatewayStage | null> {
   await mkdir(join(own.gw.home, 'bin'))
   await symlink(installed, program)
   await own.declare({ program })
+  const bare = await withPhone(own.mesh, () => own.end())
   const stage: GatewayStage = {
-    mesh: own.mesh,
+    ...bare,
     own,
     program,
     strangers: [],
     async end() {
       for (const stranger of stage.strangers) await stranger.end()
-      await own.end()
+      await bare.end()
     },
   }
   const { code, stdout, stderr } = await own.paios('up')
@@ -92,6 +93,7 @@ const deaths: Row[] = [
     name: 'restart that it asked for itself',
     made: 'SIGUSR2, as a change of its settings does it',
     sign: { subject: 'gateway', event: 'exited', text: /^exit code 0: a restart that it asked for itself/ },
+    heard: { nobody: 'planned' },
     person: null,
     prepare: untilStable,
     make: (stage) => signal(stage, 'gateway', 'SIGUSR2'),
@@ -101,6 +103,7 @@ const deaths: Row[] = [
     name: 'gateway killed',
     made: 'kill -9 of its process',
     sign: { subject: 'gateway', event: 'exited', text: /^killed by SIGKILL$/ },
+    heard: { rule: 'ServiceCrashed', about: 'gateway' },
     person: null,
     prepare: untilStable,
     make: (stage) => signal(stage, 'gateway'),
@@ -110,6 +113,8 @@ const deaths: Row[] = [
     name: 'gateway that hangs',
     made: 'SIGSTOP of its process',
     sign: { subject: 'gateway', event: 'hung', text: /^hung: GET \/healthz: no answer in time$/ },
+    heard: { rule: 'ServiceHung', about: 'gateway' },
+    late: 'it is asked every 10 s, and three silences in a row count',
     person: null,
     prepare: untilStable,
     make: (stage) => signal(stage, 'gateway', 'SIGSTOP'),
@@ -119,6 +124,7 @@ const deaths: Row[] = [
     name: 'third failure in 10 min',
     made: 'kill -9 once more',
     sign: { service: 'gateway', state: 'failed', text: /^gave up: more than 2 failures in 10 min/ },
+    heard: { rule: 'ServiceGaveUp', about: 'gateway' },
     person: 'see why, then `paios start` (else it is tried again after 15 min)',
     make: (stage) => signal(stage, 'gateway'),
     mend: start,
@@ -132,6 +138,7 @@ const deaths: Row[] = [
       event: 'exited',
       text: /^exit code 0: somebody else sent it SIGTERM$/,
     },
+    heard: { rule: 'ServiceCrashed', about: 'gateway' },
     person: null,
     prepare: untilStable,
     make: (stage) => signal(stage, 'gateway', 'SIGTERM'),
@@ -148,6 +155,7 @@ const surroundings: Row[] = [
       state: 'running',
       text: /^would not start again: openclaw\.json: bogusKey: unknown key$/,
     },
+    heard: { rule: 'ProbeFailing', about: 'gateway' },
     person: 'mend the file',
     make: async (stage) => void (await breakConfig(stage)) as undefined,
     mend: mendConfig,
@@ -157,6 +165,7 @@ const surroundings: Row[] = [
     name: 'restart onto a broken configuration',
     made: 'the file is broken, then `paios restart gateway`',
     sign: { code: 5, text: /not restarted.*keeps running: gateway: openclaw\.json: bogusKey: unknown key/ },
+    heard: ANSWERED,
     person: 'mend the file',
     make: async (stage) => {
       await breakConfig(stage)
@@ -173,6 +182,7 @@ const surroundings: Row[] = [
       state: 'blocked',
       text: /^openclaw\.json: bogusKey: unknown key; looked at again/,
     },
+    heard: { rule: 'ServiceBlocked', about: 'gateway' },
     person: 'mend the file; it starts by itself',
     make: async (stage) => {
       await breakConfig(stage)
@@ -189,6 +199,8 @@ const surroundings: Row[] = [
       state: 'degraded',
       text: /another process holds a lock on its state database|database locked by pid/,
     },
+    heard: { rule: 'ProbeFailing', about: 'gateway' },
+    late: 'LATE_DB',
     person: 'end the holder (`paios probe gateway` names it)',
     make: async (stage) => {
       const file = join(stage.own.gw.stateDir, 'state', 'openclaw.sqlite')
@@ -210,6 +222,7 @@ const obstacles: Row[] = [
       state: 'blocked',
       text: /^port \d+ is held by pid \d+ \(node.*; looked at again/,
     },
+    heard: { rule: 'ServiceBlocked', about: 'gateway' },
     person: 'end the stranger, which is named; it starts by itself within 30 s',
     prepare: stop,
     make: async (stage) => {
@@ -223,6 +236,7 @@ const obstacles: Row[] = [
     name: 'second gateway on the same state',
     made: 'while it is stopped a gateway is started by hand on another port; `paios start gateway`',
     sign: { service: 'gateway', state: 'blocked', text: gatewayPid },
+    heard: { rule: 'ServiceBlocked', about: 'gateway' },
     person: 'end the other one, which is named; it starts by itself within 30 s',
     async prepare(stage) {
       await stop(stage)
@@ -249,6 +263,7 @@ const obstacles: Row[] = [
       state: 'blocked',
       text: /^openclaw\.sqlite: is not a database; looked/,
     },
+    heard: { rule: 'ServiceBlocked', about: 'gateway' },
     person: 'put back a copy, then `paios start` (else it is looked at again in 30 s)',
     async prepare(stage) {
       await stop(stage)
@@ -273,6 +288,7 @@ const obstacles: Row[] = [
     name: 'program that is gone',
     made: 'the program is removed, and it is killed',
     sign: { service: 'gateway', state: 'missing', text: /bin\/openclaw does not exist/ },
+    heard: { rule: 'ServiceMissing', about: 'gateway' },
     person: '`npm install -g openclaw`, then `paios start`',
     make: async (stage) => {
       await rename(stage.program, `${stage.program}.away`)

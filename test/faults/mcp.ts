@@ -9,7 +9,7 @@ import { createMesh, fixture } from '../e2e/mesh.ts'
 import { freePort, writeDocument } from '../e2e/run-cli.ts'
 import { installServers } from '../mcp-servers.ts'
 import { type Fault, fresh, type Stage, watched } from './fault.ts'
-import { paios, signal, up } from './program-stage.ts'
+import { paios, signal, up, withPhone } from './program-stage.ts'
 import { defineGroup } from './runner.ts'
 
 type McpStage = Stage & {
@@ -34,16 +34,6 @@ async function openMcp(): Promise<McpStage | null> {
   const [node = '', hostile = ''] = fixture('mcp-hostile.mjs')
   const turning = ['/bin/sh', '-c', `exec ${node} ${hostile} tools=${at('tools')} $(cat ${at('words')})`]
   const become = (words: string) => writeFileSync(at('words'), words)
-  const stage: McpStage = {
-    mesh,
-    at,
-    become,
-    strangers: [],
-    async end() {
-      for (const stranger of stage.strangers) await stranger.end()
-      await mesh.end()
-    },
-  }
   become('')
   writeFileSync(at('tools'), JSON.stringify([LOOK, { ...LOOK, name: 'add' }]))
   new Database(at('kb.db')).exec('CREATE TABLE note (text TEXT); PRAGMA journal_mode = WAL').close()
@@ -79,7 +69,18 @@ async function openMcp(): Promise<McpStage | null> {
     services[name] = { ...service, env }
   }
   writeDocument(mesh, JSON.stringify({ version: 1, metrics: { enabled: false }, services }))
-  await up(mesh)
+  const bare = await withPhone(mesh, () => mesh.end())
+  const stage: McpStage = {
+    ...bare,
+    at,
+    become,
+    strangers: [],
+    async end() {
+      for (const stranger of stage.strangers) await stranger.end()
+      await bare.end()
+    },
+  }
+  await up(stage)
   return stage
 }
 
@@ -101,6 +102,7 @@ const kept: Row[] = [
     program: 'mcp-server-everything',
     made: 'kill -9 of its process',
     sign: { subject: 'http', event: 'exited', text: /^killed by SIGKILL$/ },
+    heard: { rule: 'ServiceCrashed', about: 'http' },
     person: null,
     touches: ['http'],
     make: (stage) => signal(stage, 'http'),
@@ -111,6 +113,7 @@ const kept: Row[] = [
     program: 'mcp-server-everything',
     made: 'SIGSTOP of its process; looked at every 1 s',
     sign: { subject: 'http', event: 'hung', text: /no answer in time/ },
+    heard: { rule: 'ServiceHung', about: 'http' },
     person: null,
     touches: ['http'],
     make: (stage) => signal(stage, 'http', 'SIGSTOP'),
@@ -121,6 +124,7 @@ const kept: Row[] = [
     program: 'mcp-server-memory',
     made: 'kill -9 of its process',
     sign: { subject: 'served', event: 'exited', text: /^killed by SIGKILL$/ },
+    heard: { rule: 'ServiceCrashed', about: 'served' },
     person: null,
     touches: ['served'],
     make: (stage) => signal(stage, 'served'),
@@ -131,6 +135,7 @@ const kept: Row[] = [
     program: 'mcp-server-memory',
     made: 'SIGSTOP of its process; looked at every 1 s',
     sign: { subject: 'served', event: 'hung', text: /tools\/list: no answer in time/ },
+    heard: { rule: 'ServiceHung', about: 'served' },
     person: null,
     touches: ['served'],
     make: (stage) => signal(stage, 'served', 'SIGSTOP'),
@@ -141,6 +146,7 @@ const kept: Row[] = [
     program: 'mcp-server-sqlite',
     made: 'a stranger holds an exclusive lock on its database; looked at every 1 s',
     sign: { service: 'kb', state: 'degraded', text: /^kb\.db: database locked by pid \d+ \(node/ },
+    heard: { rule: 'ProbeFailing', about: 'kb' },
     person: 'end the holder, which is named',
     touches: [],
     make: async ({ at, strangers }) => {
@@ -164,6 +170,7 @@ const tried: Row[] = [
       state: 'degraded',
       text: /^initialize: exited with code 3 before it answered: ImportError: No module named kb/,
     },
+    heard: { rule: 'ProbeFailing', about: 'tried' },
     person: REPAIR,
     touches: [],
     make: become('dies'),
@@ -175,6 +182,7 @@ const tried: Row[] = [
     program: HOSTILE,
     made: 'it reads and never answers; 3 s are allowed',
     sign: { service: 'tried', state: 'degraded', text: /^initialize: no answer in time/ },
+    heard: { rule: 'ProbeFailing', about: 'tried' },
     person: REPAIR,
     touches: [],
     make: become('mute'),
@@ -186,6 +194,7 @@ const tried: Row[] = [
     program: HOSTILE,
     made: 'it prints a log line and broken JSON to its output',
     sign: { subject: 'tried', event: 'noise', text: /Server listening/ },
+    heard: { nobody: 'it works; it stands in `paios status`' },
     person: 'let it log to stderr: a client may fail on it',
     touches: [],
     make: become('garbage'),
@@ -207,6 +216,7 @@ const tried: Row[] = [
       state: 'degraded',
       text: /^tools changed: \+drop -add \(paios mcp accept tried\)/,
     },
+    heard: { rule: 'McpToolsChanged', about: 'tried' },
     person: '`paios mcp accept`, if they are meant to be so',
     touches: [],
     make: tell('look', 'drop'),
@@ -218,6 +228,7 @@ const tried: Row[] = [
     program: HOSTILE,
     made: 'the tool that `tools` names is no longer there',
     sign: { service: 'tried', state: 'degraded', text: /^tools missing: look/ },
+    heard: { rule: 'ProbeFailing', about: 'tried' },
     person: REPAIR,
     touches: [],
     make: tell('drop'),
@@ -229,6 +240,7 @@ const tried: Row[] = [
     program: HOSTILE,
     made: 'tools/list answers with the error `database is locked`',
     sign: { service: 'tried', state: 'degraded', text: /^tools\/list: .*database is locked/ },
+    heard: { rule: 'ProbeFailing', about: 'tried' },
     person: REPAIR,
     touches: [],
     make: become('list-error'),
@@ -240,6 +252,7 @@ const tried: Row[] = [
     program: HOSTILE,
     made: 'the declared call answers with the error `no such table`',
     sign: { service: 'tried', state: 'degraded', text: /^call look: .*no such table/ },
+    heard: { rule: 'ProbeFailing', about: 'tried' },
     person: REPAIR,
     touches: [],
     make: become('call-error'),

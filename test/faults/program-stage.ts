@@ -7,6 +7,7 @@ import type { Stranger } from '../e2e/gateway-mesh.ts'
 import { createMesh, type Declared, fixture, kill, type TestMesh } from '../e2e/mesh.ts'
 import { SLEEPER } from '../e2e/run-cli.ts'
 import type { Stage } from './fault.ts'
+import { openPhone } from './phone.ts'
 
 /** A life this long is stable, so that its end is no failed start. */
 const STABLE_MS = 10_500
@@ -57,6 +58,8 @@ function declare(at: (name: string) => string, port: number, answering: number):
   return {
     bystander: { command: SLEEPER },
     plain: { command: SLEEPER },
+    ended: { command: SLEEPER },
+    crashed: { command: SLEEPER },
     tree: { command: fixture('daemonizes.mjs', 'marked', '0') },
     fails: { command: onFile(at('fail'), 'echo ran out of luck; exit 3') },
     ends: { command: onFile(at('end'), 'exit 0') },
@@ -133,7 +136,7 @@ export async function openPrograms(isQuick: boolean): Promise<ProgramStage> {
   while (answering === port) answering = await freePort()
   mkdirSync(at('folder'))
   touch('prepared')
-  writeFileSync(at('token'), 'secret', { mode: 0o600 })
+  writeFileSync(at('token'), 'a-token-that-opens-nothing', { mode: 0o600 })
   writeFileSync(at('bot.py'), PYTHON)
   new Database(at('data.db')).exec(TABLE).close()
   mesh.write(declare(at, port, answering))
@@ -143,8 +146,11 @@ export async function openPrograms(isQuick: boolean): Promise<ProgramStage> {
   const all = Object.entries({ ...document.services, python })
   const services = Object.fromEntries(isQuick ? all.filter(([name]) => QUICK.includes(name)) : all)
   writeFileSync(at('paios.yaml'), JSON.stringify({ ...document, services }), { mode: 0o600 })
+  const phone = await openPhone(mesh)
+  phone.declare(mesh)
   const stage: ProgramStage = {
     mesh,
+    phone,
     port,
     strangers: [],
     orphans: [],
@@ -153,9 +159,10 @@ export async function openPrograms(isQuick: boolean): Promise<ProgramStage> {
     async end() {
       for (const stranger of stage.strangers) await stranger.end()
       await mesh.end()
+      await phone.end()
     },
   }
-  await up(mesh)
+  await up(stage)
   if (isQuick) return stage
   await mesh.until('all are stable', (status) =>
     status.services.every(({ ready, since }) => ready && Date.now() - Date.parse(since) > STABLE_MS),
@@ -163,11 +170,32 @@ export async function openPrograms(isQuick: boolean): Promise<ProgramStage> {
   return stage
 }
 
+/** A stage that is only a mesh with a phone, not up yet. */
+export async function openStage(write: (mesh: TestMesh) => unknown): Promise<Stage> {
+  const mesh = createMesh()
+  write(mesh)
+  return withPhone(mesh, () => mesh.end())
+}
+
+/** A mesh whose document is there, with a phone that it tells. */
+export async function withPhone(mesh: TestMesh, end: () => Promise<unknown>): Promise<Stage> {
+  const phone = await openPhone(mesh)
+  phone.declare(mesh)
+  return {
+    mesh,
+    phone,
+    async end() {
+      await end()
+      await phone.end()
+    },
+  }
+}
+
 /** `paios up`, which must go well. */
-export async function up(mesh: TestMesh, env: Readonly<Record<string, string>> = {}): Promise<void> {
-  const { code, stdout, stderr } = await mesh.cli(['up'], env)
+export async function up(stage: Stage, env: Readonly<Record<string, string>> = {}): Promise<void> {
+  const { code, stdout, stderr } = await stage.mesh.cli(['up'], env)
   if (code === 0) return
-  await mesh.end()
+  await stage.end()
   throw new Error(`paios up: exit ${code}: ${stderr}${stdout}`)
 }
 

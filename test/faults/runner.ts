@@ -3,7 +3,9 @@ import { setTimeout as wait } from 'node:timers/promises'
 import type { JournalEvent, ServiceStatus, Status } from '../../schemas/status.ts'
 import { request } from '../../supervisor/cli/client.ts'
 import type { Ended, TestMesh } from '../e2e/mesh.ts'
-import type { Fault, Group, Outcome, Sign, Stage, Well } from './fault.ts'
+import type { Fault, Group, Outcome, Sign, Stage, Told, Well } from './fault.ts'
+import { now } from './phone.ts'
+import { arrivalOf, hasStanding, isReady, objection, ruleOf } from './telling.ts'
 
 /** Long, since it ends nothing but failures. */
 const LIMIT_MS = 120_000
@@ -11,6 +13,10 @@ const LIMIT_MS = 120_000
 const POLL_MS = 20
 /** So many events are part of a failure. */
 const TOLD = 15
+/** A start holds messages for 2 min; a bit more than that. */
+const READY_MS = 150_000
+/** The message of the hour is edited every 10 s at most. */
+const INFO_MS = 30_000
 
 /**
  * Makes a group of rows; `open` resolves to null where a program is not to be had (and says so itself), and is told
@@ -28,20 +34,25 @@ export function defineGroup<S extends Stage>(
     faults,
     async run({ chosen, tell, isQuick = false }) {
       const outcomes: Outcome[] = []
+      const informed: Informed<S>[] = []
       let stage: S | null = null
       try {
         for (const fault of faults) {
           if (!chosen(fault) || (isQuick && !fault.quick)) continue
           const opened: S | Error | null = stage ?? (await open(isQuick).catch((error: Error) => error))
           if (opened === null) return null
-          const outcome = await runFault(id, opened, fault)
+          const { outcome, from } = await runFault(id, opened, fault)
           outcomes.push(outcome)
           tell(outcome)
           stage = opened instanceof Error ? null : opened
-          if (outcome.failed === null) continue
+          if (outcome.failed === null) {
+            if (isInfo(fault)) informed.push({ index: outcomes.length - 1, fault, from })
+            continue
+          }
           await stage?.end()
           stage = null
         }
+        if (stage) await awaitInformed(stage, informed, outcomes)
       } finally {
         await stage?.end()
       }
@@ -50,44 +61,94 @@ export function defineGroup<S extends Stage>(
   }
 }
 
-/** `stage` is an error where its mesh did not come up: then the row has failed. */
-async function runFault<S extends Stage>(group: string, stage: S | Error, fault: Fault<S>): Promise<Outcome> {
-  const { name, program, made, sign, person } = fault
-  const outcome = { group, fault: { name, program, made, sign, person }, detectMs: null, recoverMs: null }
-  try {
-    if (stage instanceof Error) throw stage
-    return { ...outcome, ...(await measure(stage, fault)), failed: null }
-  } catch (error) {
-    return { ...outcome, failed: (error as Error).message }
+type Informed<S extends Stage> = { readonly index: number; readonly fault: Fault<S>; readonly from: number }
+
+const isInfo = <S extends Stage>({ heard }: Fault<S>) => 'rule' in heard && ruleOf(heard) === null
+
+/** Info comes by and by in the message of the hour, once for one alert: looked at when all rows were made. */
+async function awaitInformed<S extends Stage>(
+  stage: S,
+  informed: readonly Informed<S>[],
+  outcomes: Outcome[],
+): Promise<void> {
+  const deadline = performance.now() + INFO_MS
+  for (const { index, fault, from } of informed) {
+    // Another row about the same service may have begun it.
+    const isNamed = () => arrivalOf(stage, fault, 0) !== null
+    while (!isNamed() && performance.now() < deadline) await wait(POLL_MS)
+    const told = arrivalOf(stage, fault, from)
+    const failed = isNamed() ? null : 'the message of the hour does not name it'
+    outcomes[index] = { ...outcomes[index]!, told, failed }
   }
 }
 
-/** Both times, in ms: to the sign; to well again, from the fault or, where a person must act, from that act. */
-async function measure<S extends Stage>(
-  stage: S,
+/** `stage` is an error where its mesh did not come up: then the row has failed. `from`: when the fault was made. */
+async function runFault<S extends Stage>(
+  group: string,
+  stage: S | Error,
   fault: Fault<S>,
-): Promise<{ detectMs: number; recoverMs: number }> {
+): Promise<{ outcome: Outcome; from: number }> {
+  const { name, program, made, sign, heard, late, person } = fault
+  const about = { name, program, made, sign, heard, person, ...(late === undefined ? {} : { late }) }
+  const outcome = { group, fault: about, detectMs: null, told: null, recoverMs: null }
+  try {
+    if (stage instanceof Error) throw stage
+    const { from, ...measured } = await measure(stage, fault)
+    return { outcome: { ...outcome, ...measured, failed: null }, from }
+  } catch (error) {
+    return { outcome: { ...outcome, failed: (error as Error).message }, from: 0 }
+  }
+}
+
+type Measured = { detectMs: number; told: Told | null; recoverMs: number; from: number }
+
+/** All times, in ms: to the sign; to the message; to well again, from the fault or, where a person must act, that act. */
+async function measure<S extends Stage>(stage: S, fault: Fault<S>): Promise<Measured> {
   const { mesh } = stage
   const limitMs = fault.limitMs ?? LIMIT_MS
   await until(mesh, 'well before the fault', limitMs, async () => isQuiet(await mesh.status()))
   await fault.prepare?.(stage)
+  await until(mesh, 'ready to tell', READY_MS, () => isReady(stage, fault, now()))
+  const isStanding = await hasStanding(stage, fault)
   const before = await mesh.status()
   if (await stoodBefore(mesh, fault.sign)) throw new Error('its sign was there before it was made')
   const after = (await eventsAfter(mesh, 0, 1)).at(-1)?.id ?? 0
-  const begun = performance.now()
+  const from = now()
   const answer = await fault.make(stage)
   await until(mesh, `seen as ${signText(fault.sign)}`, limitMs, () => isSeen(mesh, fault.sign, after, answer))
-  const seen = performance.now()
+  const seen = now()
+  const detected = await instantOf(mesh, fault.sign, after).catch(() => null)
+  if (ruleOf(fault.heard) !== null)
+    await until(mesh, 'told', limitMs, async () => arrivalOf(stage, fault, from) !== null)
+  // As a person would, so that nothing is repeated in the rows to come.
+  if ('rule' in fault.heard && ruleOf(fault.heard)?.isCritical)
+    await mesh.ask('/ack', { of: fault.heard.about, by: 'the fault matrix' })
+  const acted = now()
   await fault.mend?.(stage)
   const isOver = wellness(stage, fault.well, before)
   const stands = 'state' in fault.sign || 'mesh' in fault.sign
   const isWell = async () => (await isOver()) && !(stands && (await isSeen(mesh, fault.sign, after, answer)))
   await until(mesh, 'well again', limitMs, isWell)
-  const ended = performance.now()
+  const ended = now()
+  const told = arrivalOf(stage, fault, from)
+  const wrong = objection(stage, fault, { from, told, isStanding })
+  if (wrong !== null) throw new Error(wrong)
   const cascade = strangersTouched(before, await mesh.status(), fault.touches)
   if (cascade.length > 0) throw new Error(`others got another process: ${cascade.join(', ')}`)
   await fault.clear?.(stage)
-  return { detectMs: seen - begun, recoverMs: ended - (fault.mend ? seen : begun) }
+  return {
+    detectMs: Math.max(0, Math.min(seen, detected ?? seen) - from),
+    told: told && { ms: told.ms, how: told.how },
+    recoverMs: ended - (fault.mend ? acted : from),
+    from,
+  }
+}
+
+/** When the journal has the sign, null where it is no event. */
+async function instantOf(mesh: TestMesh, sign: Sign, after: number): Promise<number | null> {
+  if (!('event' in sign)) return null
+  const found = (await eventsAfter(mesh, after)).find((event) => isEvent(sign, event))
+  return found ? Date.parse(found.at) : null
 }
 
 /** True if a status shows the sign already; a service that is not declared yet shows none. */
@@ -122,11 +183,7 @@ async function isSeen(
     const found = serviceIn(await mesh.status(), sign.service)
     return found.state === sign.state && wordsOf(found).some((text) => sign.text.test(text))
   }
-  if ('event' in sign) {
-    const isIt = ({ subject, kind, text }: JournalEvent) =>
-      subject === sign.subject && kind === sign.event && sign.text.test(text)
-    return (await eventsAfter(mesh, after)).some(isIt)
-  }
+  if ('event' in sign) return (await eventsAfter(mesh, after)).some((event) => isEvent(sign, event))
   if ('mesh' in sign) {
     const { warnings, document } = await mesh.status()
     return [...warnings, document.problem ?? ''].some((text) => sign.mesh.test(text))
@@ -136,6 +193,9 @@ async function isSeen(
   // No later look can change what a command has answered.
   throw new Refuted(`the command answered ${answer?.code}: ${said.trim()}`)
 }
+
+const isEvent = (sign: Extract<Sign, { event: string }>, { subject, kind, text }: JournalEvent) =>
+  subject === sign.subject && kind === sign.event && sign.text.test(text)
 
 class Refuted extends Error {}
 

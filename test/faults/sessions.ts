@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { CODEX_VERSION, installClaude, installCodex, OLD_CODEX_VERSION, orSkip } from '../brains.ts'
 import { CLAUDE_LOGIN, CODEX_LOGIN, openSession, runIn, type SessionMesh } from '../e2e/session-mesh.ts'
 import { type Fault, type Stage, watched } from './fault.ts'
+import { withPhone } from './program-stage.ts'
 import { defineGroup } from './runner.ts'
 
 type SessionStage = Stage & { readonly session: SessionMesh; readonly programs: readonly string[] }
@@ -25,9 +26,10 @@ async function open(
   const end = async () => {
     for (const work of ends) await work()
   }
+  const stage = await withPhone(session.mesh, end)
   const { code, stdout, stderr } = await session.up()
-  if (code === 0) return { mesh: session.mesh, session, programs: found, end }
-  await end()
+  if (code === 0) return { ...stage, session, programs: found }
+  await stage.end()
   throw new Error(`paios up: exit ${code}: ${stderr}${stdout}`)
 }
 
@@ -53,16 +55,24 @@ const openClaude = async () =>
     lay('.claude/settings.json', {})
   })
 
+const failing = (about: string) => ({ rule: 'ProbeFailing', about }) as const
+const missing = (about: string) => ({ rule: 'ServiceMissing', about }) as const
+
 const onClaude = (
-  row: Omit<Row, 'program' | 'touches' | 'well' | 'sign'> & { state?: 'running' | 'missing'; text: RegExp },
+  row: Omit<Row, 'program' | 'touches' | 'well' | 'sign' | 'heard'> & {
+    state?: 'running' | 'missing'
+    heard?: Row['heard']
+    text: RegExp
+  },
 ): Row => {
-  const { state = 'degraded', text, ...rest } = row
+  const { state = 'degraded', heard = failing('claude-code'), text, ...rest } = row
   return {
     ...rest,
     program: 'Claude Code 2.1.197',
     touches: [],
     well: watched('claude-code'),
     sign: { service: 'claude-code', state, text },
+    heard,
   }
 }
 
@@ -115,6 +125,7 @@ const claudeRows: Row[] = [
     name: 'login that will expire',
     made: 'it cannot renew itself and ends in an hour',
     state: 'running',
+    heard: { nobody: 'nothing is wrong yet; it stands in `paios status`' },
     text: /login expires \d{4}-\d\d-\d\d \d\d:\d\d UTC/,
     person: 'log in again before that time',
     make: put(LOGIN, {
@@ -134,6 +145,7 @@ const claudeRows: Row[] = [
     name: 'program that is gone',
     made: 'the program is moved away; its canary runs every 5 s',
     state: 'missing',
+    heard: missing('claude-code'),
     text: /claude-code does not exist/,
     person: '`npm install -g @anthropic-ai/claude-code`, then `paios start`',
     make: async ({ session: { program } }) => void renameSync(program, `${program}.away`) as undefined,
@@ -174,6 +186,7 @@ const codexRows: Row[] = [
       state: 'degraded',
       text: /\/\.codex\/config\.toml:2:1\d: .*codex refuses every command/,
     },
+    heard: failing('codex'),
     person: 'mend the file',
     touches: [],
     make: put(CONFIG, 'model = "m"\n[mcp_servers.kb\n'),
@@ -189,6 +202,7 @@ const codexRows: Row[] = [
       state: 'degraded',
       text: /config\.toml.*\(it runs with its defaults instead\)/,
     },
+    heard: failing('codex'),
     person: 'mend the file',
     touches: [],
     make: put(CONFIG, 'model = "m"\nmodel_verbosity = "banana"\n'),
@@ -200,6 +214,7 @@ const codexRows: Row[] = [
     program: `Codex ${CODEX_VERSION}`,
     made: 'its token (a JWT) has expired, and nothing could renew it',
     sign: { service: 'codex', state: 'degraded', text: /login needed: expired/ },
+    heard: failing('codex'),
     person: '`codex login`',
     touches: [],
     make: put('.codex/auth.json', {
@@ -214,6 +229,7 @@ const codexRows: Row[] = [
     program: `Codex ${CODEX_VERSION}, ${OLD_CODEX_VERSION}`,
     made: `the program is replaced by ${OLD_CODEX_VERSION}; its canary runs every 3 s`,
     sign: { subject: 'codex', event: 'version-changed', text: /^0\.169\.0 -> 0\.105\.0$/ },
+    heard: { nobody: 'nothing is wrong; it stands in `paios events`' },
     person: null,
     touches: [],
     make: become(1),
@@ -224,6 +240,7 @@ const codexRows: Row[] = [
     program: `Codex ${OLD_CODEX_VERSION}`,
     made: 'a script is in its place that ends with exit code 3, as with a library that is missing',
     sign: { service: 'codex', state: 'degraded', text: /cannot load libssl/ },
+    heard: failing('codex'),
     person: 'install it again',
     touches: [],
     make: async ({ session: { program } }) => {
@@ -239,6 +256,7 @@ const codexRows: Row[] = [
     program: `Codex ${OLD_CODEX_VERSION}`,
     made: 'the program is moved away; its canary runs every 3 s',
     sign: { service: 'codex', state: 'missing', text: /codex does not exist/ },
+    heard: missing('codex'),
     person: '`npm install -g @openai/codex`, then `paios start`',
     touches: [],
     make: async ({ session: { program } }) => void rmSync(program) as undefined,

@@ -8,11 +8,11 @@ import Database from 'better-sqlite3'
 import type { Child, Identity, Process } from '../../supervisor/core/state.ts'
 import { openProcessTable } from '../../supervisor/shell/process-table.ts'
 import { type Stranger, strangerOf } from '../e2e/gateway-mesh.ts'
-import { createMesh, fixture, isAlive, kill, type TestMesh, until } from '../e2e/mesh.ts'
+import { fixture, isAlive, kill, type TestMesh, until } from '../e2e/mesh.ts'
 import { SLEEPER } from '../e2e/run-cli.ts'
-import { type Fault, fresh, kept, type Stage } from './fault.ts'
+import { ANSWERED, type Fault, fresh, kept, type Stage } from './fault.ts'
 import { type Listener, openListener } from './listener.ts'
-import { paios, script, signal, up } from './program-stage.ts'
+import { openStage, paios, script, signal, up } from './program-stage.ts'
 import { defineGroup } from './runner.ts'
 
 type SupervisorStage = Stage & {
@@ -26,15 +26,16 @@ type Row = Fault<SupervisorStage>
 const STILL_MS = 15_000
 
 async function openSupervisor(): Promise<SupervisorStage> {
-  const mesh = createMesh()
+  const bare = await openStage((mesh) => mesh.write({}))
+  const { mesh, phone } = bare
   const at = (name: string) => join(mesh.home, name)
   const stage: SupervisorStage = {
-    mesh,
+    ...bare,
     at,
     deadman: await openListener(),
     stranger: null,
     async end() {
-      await mesh.end()
+      await bare.end()
       await stage.stranger?.end()
       await stage.deadman.end()
     },
@@ -45,7 +46,8 @@ async function openSupervisor(): Promise<SupervisorStage> {
     { plain: { command: SLEEPER }, tree: { command: fixture('plain.sh') } },
     { alerts: { command: [at('tell')] }, deadman: { url, every: '1s' } },
   )
-  await up(mesh)
+  phone.declare(mesh)
+  await up(stage)
   return stage
 }
 
@@ -120,6 +122,7 @@ const deaths: Row[] = [
     program: 'the supervisor',
     made: 'kill -9 of it',
     sign: { subject: 'plain', event: 'adopted', text: /^still runs as pid \d+: adopted$/ },
+    heard: { rule: 'SupervisorUncleanStart', about: 'supervisor' },
     person: null,
     touches: [],
     make: async ({ mesh }) => void kill(mesh.supervisorPid()) as undefined,
@@ -131,6 +134,7 @@ const deaths: Row[] = [
     program: 'the supervisor',
     made: 'kill -TERM of it',
     sign: { subject: 'plain', event: 'adopted', text: /^still runs as pid \d+: adopted$/ },
+    heard: { nobody: 'an orderly end, and the keeper starts it again' },
     person: null,
     touches: [],
     make: async ({ mesh }) => void kill(mesh.supervisorPid(), 'SIGTERM') as undefined,
@@ -141,6 +145,7 @@ const deaths: Row[] = [
     program: 'the supervisor',
     made: `SIGSTOP of it, SIGCONT after ${STILL_MS / 1000} s (a sleep of the machine looks like this)`,
     sign: { subject: 'paios', event: 'gap', text: /\d/ },
+    heard: { nobody: 'nothing is wrong after it' },
     person: null,
     touches: [],
     make: async ({ mesh }) => {
@@ -157,6 +162,8 @@ const deaths: Row[] = [
     program: 'the keeper',
     made: 'kill -9 of it',
     sign: { subject: 'paios', event: 'keeper-gone', text: /keeper/ },
+    // With the two rows before it is the third start in half an hour.
+    heard: { rule: 'SupervisorRestarting', about: 'supervisor' },
     person: null,
     touches: [],
     make: async ({ mesh }) => void kill(mesh.keeperPid()) as undefined,
@@ -173,6 +180,7 @@ const deaths: Row[] = [
     program: 'keeper and supervisor',
     made: 'kill -9 of both, then `paios status`',
     sign: { code: 4, text: /unsupervised: pid \d+ still runs/ },
+    heard: { nobody: 'nobody is left to tell; the sentinel does so after two minutes' },
     person: '`paios up`',
     touches: [],
     make: async ({ mesh }) => {
@@ -187,6 +195,7 @@ const deaths: Row[] = [
     program: 'the supervisor',
     made: '`paios up --foreground` in a home whose supervisor runs',
     sign: { code: 5, text: /supervisor/ },
+    heard: ANSWERED,
     person: null,
     touches: [],
     make: paios('up --foreground'),
@@ -201,6 +210,7 @@ const deaths: Row[] = [
       event: 'socket-made-anew',
       text: /was removed or replaced: a new one is served/,
     },
+    heard: { nobody: 'healed by itself, no service is concerned' },
     person: null,
     touches: [],
     make: async ({ at }) => rmSync(at('run/paios.sock')) as undefined,
@@ -216,6 +226,7 @@ const deaths: Row[] = [
       event: 'socket-made-anew',
       text: /was removed or replaced: a new one is served/,
     },
+    heard: { nobody: 'healed by itself, no service is concerned' },
     person: null,
     touches: [],
     make: async ({ at }) => {
@@ -230,6 +241,7 @@ const deaths: Row[] = [
     program: 'the supervisor',
     made: '`rm -r run`: socket, lock and what tells who keeps it',
     sign: { subject: 'paios', event: 'lock-made-anew', text: /was removed or replaced: a new one is held/ },
+    heard: { nobody: 'healed by itself, no service is concerned' },
     person: null,
     touches: [],
     make: async ({ at }) => rmSync(at('run'), { recursive: true }) as undefined,
@@ -247,6 +259,7 @@ const deaths: Row[] = [
     program: 'the supervisor',
     made: '`run/lock.db` is deleted, and at once `paios up --foreground`',
     sign: { code: 5, text: /a supervisor with pid \d+ already runs/ },
+    heard: ANSWERED,
     person: null,
     touches: [],
     make: async (stage) => {
@@ -267,6 +280,7 @@ const records: Row[] = [
       event: 'foreign',
       text: /^pid \d+ now belongs to another program: not signalled$/,
     },
+    heard: { nobody: 'healed by itself, and no stranger was signalled' },
     person: null,
     touches: ['plain'],
     prepare: prepareStranger,
@@ -279,6 +293,7 @@ const records: Row[] = [
     program: 'the journal',
     made: 'the same with the right start time, but neither marker nor log; `paios up`',
     sign: { service: 'plain', state: 'unknown', text: /neither its marker nor its log file/ },
+    heard: { rule: 'ServiceUnknown', about: 'plain' },
     person: 'see whose it is and end it, then `paios start`; it is never signalled',
     touches: ['plain'],
     prepare: prepareStranger,
@@ -294,6 +309,7 @@ const records: Row[] = [
     program: 'the journal',
     made: 'keeper and supervisor are killed, the file is overwritten; `paios up`',
     sign: { code: 1, text: /the journal \S+ cannot be read: .*put back a copy/ },
+    heard: ANSWERED,
     person: 'put back a copy of it, then `paios up`',
     touches: [],
     make: async ({ mesh }) => {
@@ -317,6 +333,9 @@ const telling: Row[] = [
     program: 'the alert command',
     made: 'it ends with exit 1, and a service is killed',
     sign: { mesh: /^the alert command \S+\/tell failed: exit 1: no route to anybody$/ },
+    heard: { rule: 'AlertDeliveryDelayed', about: 'command' },
+    late: 'a channel has two minutes to deliver',
+    limitMs: 300_000,
     person: 'mend the command; the next alert ends the warning',
     touches: ['plain'],
     make: async (stage) => {
@@ -334,6 +353,7 @@ const telling: Row[] = [
     program: "the dead man's switch",
     made: 'what listens there ends',
     sign: { mesh: /^the dead man's switch cannot be reached: ECONNREFUSED$/ },
+    heard: { nobody: 'a warning (DeadmanPingFailing) once it is overdue, after 10 min' },
     person: 'nothing but to bring it back',
     touches: [],
     make: async ({ deadman }) => void (await deadman.end()) as undefined,

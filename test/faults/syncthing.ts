@@ -6,7 +6,7 @@ import { findDebian } from '../debian.ts'
 import { createMesh, kill, type TestMesh } from '../e2e/mesh.ts'
 import { makeHome } from '../syncthing.ts'
 import { type Fault, fresh, kept, type Stage } from './fault.ts'
-import { signal, up } from './program-stage.ts'
+import { signal, up, withPhone } from './program-stage.ts'
 import { defineGroup } from './runner.ts'
 
 type SyncStage = Stage & {
@@ -44,9 +44,10 @@ async function openSync(): Promise<SyncStage | null> {
   }
   const document = { version: 1, metrics: { enabled: false }, services: { sync } }
   writeFileSync(at('paios.yaml'), JSON.stringify(document), { mode: 0o600 })
-  await up(mesh)
+  const stage = await withPhone(mesh, () => mesh.end())
+  await up(stage)
   await mesh.untilService('sync', 'runs', ({ ready }) => ready)
-  return { mesh, at, config, whole: readFileSync(config, 'utf8'), port, end: () => mesh.end() }
+  return { ...stage, at, config, whole: readFileSync(config, 'utf8'), port }
 }
 
 async function workerOf(mesh: TestMesh): Promise<number> {
@@ -67,6 +68,7 @@ const rows: Row[] = [
       event: 'exited',
       text: /^exit code 3: a restart that was asked for on its page$/,
     },
+    heard: { nobody: 'planned' },
     person: null,
     touches: ['sync'],
     make: async ({ port }) => {
@@ -81,6 +83,7 @@ const rows: Row[] = [
     name: 'worker that is killed',
     made: 'kill -9 of the worker below its monitor',
     sign: { subject: 'sync', event: 'exited', text: /^exit code 255: its worker process was killed$/ },
+    heard: { rule: 'ServiceCrashed', about: 'sync' },
     person: null,
     touches: ['sync'],
     make: async ({ mesh }) => void kill(await workerOf(mesh)) as undefined,
@@ -90,6 +93,7 @@ const rows: Row[] = [
     name: 'monitor that is killed, its worker lives on',
     made: 'kill -9 of its monitor; the worker holds port and database and is swept first',
     sign: { subject: 'sync', event: 'exited', text: /^killed by SIGKILL$/ },
+    heard: { rule: 'ServiceCrashed', about: 'sync' },
     person: null,
     touches: ['sync'],
     make: (stage) => signal(stage, 'sync'),
@@ -99,6 +103,7 @@ const rows: Row[] = [
     name: 'key of its API that is wrong',
     made: 'the file that holds the key has another one; looked at every 1 s',
     sign: { service: 'sync', state: 'degraded', text: /GET \/rest\/system\/ping: 403/ },
+    heard: { rule: 'ProbeFailing', about: 'sync' },
     person: 'put the right key into the file',
     touches: [],
     make: async ({ at }) => void writeFileSync(at('key'), OTHER_KEY, { mode: 0o600 }) as undefined,
@@ -109,6 +114,7 @@ const rows: Row[] = [
     name: 'folder that has lost its marker',
     made: 'the .stfolder of a shared folder is removed',
     sign: { service: 'sync', state: 'degraded', text: /Error on folder .*folder marker missing/ },
+    heard: { rule: 'ProbeFailing', about: 'sync' },
     person: 'see where the files are (a disk that is not mounted?) and put the marker back',
     touches: [],
     make: async ({ at }) => void rmSync(at('shared/.stfolder'), { recursive: true }) as undefined,
@@ -119,6 +125,7 @@ const rows: Row[] = [
     name: 'config.xml cut off before its start',
     made: 'config.xml is cut off, and it is killed',
     sign: { service: 'sync', state: 'blocked', text: /config\.xml does not match/ },
+    heard: { rule: 'ServiceBlocked', about: 'sync' },
     person: 'put back a copy of the file, then `paios start`',
     touches: ['sync'],
     make: async (stage) => {

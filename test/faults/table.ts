@@ -10,8 +10,11 @@ import { claude, codex } from './sessions.ts'
 import { supervisor } from './supervisor.ts'
 import { syncthing } from './syncthing.ts'
 
-/** The slow starts of the gateway are one lane, everything else is the other. */
+/** Most of the time is spent waiting: for a start to be settled, for a warning to be told, for the gateway to be up. */
 export const lanes: readonly (readonly Group[])[] = [
-  [programs, document, groups, supervisor, disk, mcp, claude, codex, syncthing],
+  [programs, groups],
+  [document, supervisor, disk],
+  [mcp, syncthing],
+  [claude, codex],
   [gateway],
 ]
