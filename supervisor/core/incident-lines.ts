@@ -191,7 +191,9 @@ function move(scope: AlertScope, incident: Incident): Incident {
     const worst = worstOf(active.map(({ severity }) => severity)) ?? incident.severity
     const severity = isWorse(worst, incident.severity) ? worst : incident.severity
     if (incident.state === 'firing' && severity === incident.severity) return incident
-    return { ...incident, severity, state: 'firing', quietAt: null, quietWall: null }
+    // "It recovers" stands in its message: what is critical again takes that back at once.
+    const editedAt = incident.state === 'resolving' && worst === 'critical' ? 0 : incident.editedAt
+    return { ...incident, severity, state: 'firing', quietAt: null, quietWall: null, editedAt }
   }
   if (incident.quietAt === null) return { ...incident, state: 'resolving', quietAt: at, quietWall: wall }
   if (at - incident.quietAt < CLOSE_MS) return incident

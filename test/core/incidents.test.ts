@@ -92,6 +92,20 @@ describe('an incident', () => {
     assert.deepEqual(sent.map(brief), ['opened send sound', 'repeated reply sound'])
   })
 
+  it('that is critical again while it resolves takes back at once that it recovers', () => {
+    const stage = new AlertStage([service('kb')])
+    stage.fire(down('kb'))
+    stage.pass(MINUTE)
+    assert.deepEqual(
+      stage.fire().map(({ title }) => title),
+      ['kb recovers: kb: ServiceDown'],
+    )
+    const again = stage.fire(down('kb'))
+    assert.deepEqual(again.map(brief), ['updated edit'])
+    assert.equal(again[0]?.title, 'kb: ServiceDown')
+    assert.deepEqual(stage.pass(30 * SECOND), [])
+  })
+
   it('is opened again within fifteen minutes, in the same thread, and is a new one after that', () => {
     const stage = new AlertStage([service('kb')])
     stage.fire(down('kb'))

@@ -200,7 +200,7 @@ const surroundings: Row[] = [
       text: /another process holds a lock on its state database|database locked by pid/,
     },
     heard: { rule: 'ProbeFailing', about: 'gateway' },
-    late: 'LATE_DB',
+    late: 'it is looked at once a minute, and a lock must last for three looks',
     person: 'end the holder (`paios probe gateway` names it)',
     make: async (stage) => {
       const file = join(stage.own.gw.stateDir, 'state', 'openclaw.sqlite')

@@ -93,7 +93,16 @@ function declare(at: (name: string) => string, port: number, answering: number):
     },
     logs: {
       command: onFile(at('log'), 'echo ERROR: upstream lost; exec sleep 100000'),
-      probes: [{ kind: 'log', role: 'readiness', pattern: '^ERROR', clearAfter: '2s', ...often }],
+      probes: [
+        {
+          kind: 'log',
+          role: 'readiness',
+          pattern: '^ERROR',
+          clearAfter: '5s',
+          ...often,
+          failureThreshold: 1,
+        },
+      ],
     },
     slow: {
       command: SLEEPER,

@@ -210,7 +210,7 @@ const illnesses: Row[] = [
   {
     name: 'bad line in its log',
     program: '/bin/sh',
-    made: 'it logs a line that its log probe looks for; 2 s without another end it',
+    made: 'it logs a line that its log probe looks for; 5 s without another end it',
     sign: { service: 'logs', state: 'degraded', text: /^ERROR: upstream lost/ },
     heard: { nobody: 'over before the 10 s after which a warning is told' },
     person: null,
