@@ -248,7 +248,8 @@ const illnesses: Row[] = [
     program: 'sleep',
     made: 'its need has given up; it is killed',
     sign: { service: 'needy', state: 'waiting', text: /^waiting for base \((failed|backoff)\)$/ },
-    heard: { rule: 'ServiceGaveUp', about: 'base' },
+    // With the row before it is the third crash in ten minutes.
+    heard: { rule: 'ServiceCrashLooping', about: 'base' },
     person: 'mend the need, then `paios start` of it; what waits starts by itself',
     touches: ['base', 'needy'],
     make: async (stage) => {

@@ -60,7 +60,9 @@ export function objection(
     return loud ? `it made a sound: ${loud.text}` : null
   }
   if (told === null) return `nobody was told by ${rule.name}`
-  if (!rule.isCritical) return told.how === 'sound' ? `a warning made a sound: ${told.text}` : null
+  const isUnrepaired = told.text.includes('not repaired by the runbook')
+  if (!rule.isCritical)
+    return told.how === 'sound' && !isUnrepaired ? `a warning made a sound: ${told.text}` : null
   // A message is silent while an automatic repair has its first chance, and what is open already is edited.
   const mayBeSilent = isStanding || told.text.includes('it is being repaired')
   return told.how === 'sound' || mayBeSilent ? null : `${rule.name} made no sound: ${told.text}`
