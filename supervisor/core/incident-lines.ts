@@ -168,7 +168,10 @@ function updateLines(scope: AlertScope, before: Incident, findings: readonly Fin
     scope.state.incidents.set(incident.id, incident)
     return
   }
-  put(scope, hasNews ? { ...moved, isDirty: true } : moved)
+  // What is critical, anew or again, stands in the message at once, even if "it recovers" has just been said.
+  const isUrgent = activeOf(lines).some((line) => line.severity === 'critical' && line.sinceAt === scope.at)
+  const editedAt = isUrgent ? 0 : moved.editedAt
+  put(scope, hasNews ? { ...moved, isDirty: true, editedAt } : moved)
 }
 
 function lineOf({ at, wall }: AlertScope, finding: Finding): Line {
@@ -191,9 +194,7 @@ function move(scope: AlertScope, incident: Incident): Incident {
     const worst = worstOf(active.map(({ severity }) => severity)) ?? incident.severity
     const severity = isWorse(worst, incident.severity) ? worst : incident.severity
     if (incident.state === 'firing' && severity === incident.severity) return incident
-    // "It recovers" stands in its message: what is critical again takes that back at once.
-    const editedAt = incident.state === 'resolving' && worst === 'critical' ? 0 : incident.editedAt
-    return { ...incident, severity, state: 'firing', quietAt: null, quietWall: null, editedAt }
+    return { ...incident, severity, state: 'firing', quietAt: null, quietWall: null }
   }
   if (incident.quietAt === null) return { ...incident, state: 'resolving', quietAt: at, quietWall: wall }
   if (at - incident.quietAt < CLOSE_MS) return incident

@@ -106,6 +106,17 @@ describe('an incident', () => {
     assert.deepEqual(stage.pass(30 * SECOND), [])
   })
 
+  it('shows at once what is critical again though something else has fired all the time', () => {
+    const stage = new AlertStage([service('kb')])
+    const looping = finding('ServiceCrashLooping', 'kb')
+    stage.fire(looping, finding('ServiceBlocked', 'kb'))
+    stage.pass(MINUTE)
+    assert.deepEqual(stage.fire(looping).map(brief), ['updated edit'])
+    const again = stage.fire(looping, finding('ServiceBlocked', 'kb'))
+    assert.deepEqual(again.map(brief), ['updated edit'])
+    assert.ok(again[0]?.lines.includes('kb: ServiceBlocked'))
+  })
+
   it('is opened again within fifteen minutes, in the same thread, and is a new one after that', () => {
     const stage = new AlertStage([service('kb')])
     stage.fire(down('kb'))

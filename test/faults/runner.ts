@@ -3,9 +3,9 @@ import { setTimeout as wait } from 'node:timers/promises'
 import type { JournalEvent, ServiceStatus, Status } from '../../schemas/status.ts'
 import { request } from '../../supervisor/cli/client.ts'
 import type { Ended, TestMesh } from '../e2e/mesh.ts'
-import type { Fault, Group, Outcome, Sign, Stage, Told, Well } from './fault.ts'
+import type { Fault, Group, Outcome, Sign, Stage, Well } from './fault.ts'
 import { now } from './phone.ts'
-import { arrivalOf, hasStanding, isReady, objection, ruleOf } from './telling.ts'
+import { arrivalOf, hasStanding, isFiring, isReady, objection, ruleOf } from './telling.ts'
 
 /** Long, since it ends nothing but failures. */
 const LIMIT_MS = 120_000
@@ -41,12 +41,12 @@ export function defineGroup<S extends Stage>(
           if (!chosen(fault) || (isQuick && !fault.quick)) continue
           const opened: S | Error | null = stage ?? (await open(isQuick).catch((error: Error) => error))
           if (opened === null) return null
-          const { outcome, from } = await runFault(id, opened, fault)
+          const { outcome, from, isNews } = await runFault(id, opened, fault)
           outcomes.push(outcome)
           tell(outcome)
           stage = opened instanceof Error ? null : opened
           if (outcome.failed === null) {
-            if (isInfo(fault)) informed.push({ index: outcomes.length - 1, fault, from })
+            if (isInfo(fault)) informed.push({ index: outcomes.length - 1, fault, from, isNews })
             continue
           }
           await stage?.end()
@@ -61,7 +61,13 @@ export function defineGroup<S extends Stage>(
   }
 }
 
-type Informed<S extends Stage> = { readonly index: number; readonly fault: Fault<S>; readonly from: number }
+/** `isNews`: the alert did not fire before; what goes on is told once. */
+type Informed<S extends Stage> = {
+  readonly index: number
+  readonly fault: Fault<S>
+  readonly from: number
+  readonly isNews: boolean
+}
 
 const isInfo = <S extends Stage>({ heard }: Fault<S>) => 'rule' in heard && ruleOf(heard) === null
 
@@ -72,11 +78,11 @@ async function awaitInformed<S extends Stage>(
   outcomes: Outcome[],
 ): Promise<void> {
   const deadline = performance.now() + INFO_MS
-  for (const { index, fault, from } of informed) {
+  for (const { index, fault, from, isNews } of informed) {
     // Another row about the same service may have begun it.
     const isNamed = () => arrivalOf(stage, fault, 0) !== null
     while (!isNamed() && performance.now() < deadline) await wait(POLL_MS)
-    const told = arrivalOf(stage, fault, from)
+    const told = isNews ? arrivalOf(stage, fault, from) : null
     const failed = isNamed() ? null : 'the message of the hour does not name it'
     outcomes[index] = { ...outcomes[index]!, told, failed }
   }
@@ -87,20 +93,20 @@ async function runFault<S extends Stage>(
   group: string,
   stage: S | Error,
   fault: Fault<S>,
-): Promise<{ outcome: Outcome; from: number }> {
+): Promise<{ outcome: Outcome; from: number; isNews: boolean }> {
   const { name, program, made, sign, heard, late, person } = fault
   const about = { name, program, made, sign, heard, person, ...(late === undefined ? {} : { late }) }
   const outcome = { group, fault: about, detectMs: null, told: null, recoverMs: null }
   try {
     if (stage instanceof Error) throw stage
-    const { from, ...measured } = await measure(stage, fault)
-    return { outcome: { ...outcome, ...measured, failed: null }, from }
+    const { from, isNews, ...measured } = await measure(stage, fault)
+    return { outcome: { ...outcome, ...measured, failed: null }, from, isNews }
   } catch (error) {
-    return { outcome: { ...outcome, failed: (error as Error).message }, from: 0 }
+    return { outcome: { ...outcome, failed: (error as Error).message }, from: 0, isNews: false }
   }
 }
 
-type Measured = { detectMs: number; told: Told | null; recoverMs: number; from: number }
+type Measured = Pick<Outcome, 'told'> & { detectMs: number; recoverMs: number; from: number; isNews: boolean }
 
 /** All times, in ms: to the sign; to the message; to well again, from the fault or, where a person must act, that act. */
 async function measure<S extends Stage>(stage: S, fault: Fault<S>): Promise<Measured> {
@@ -110,6 +116,7 @@ async function measure<S extends Stage>(stage: S, fault: Fault<S>): Promise<Meas
   await fault.prepare?.(stage)
   await until(mesh, 'ready to tell', READY_MS, () => isReady(stage, fault, now()))
   const isStanding = await hasStanding(stage, fault)
+  const isNews = !(await isFiring(stage, fault))
   const before = await mesh.status()
   if (await stoodBefore(mesh, fault.sign)) throw new Error('its sign was there before it was made')
   const after = (await eventsAfter(mesh, 0, 1)).at(-1)?.id ?? 0
@@ -138,9 +145,11 @@ async function measure<S extends Stage>(stage: S, fault: Fault<S>): Promise<Meas
   await fault.clear?.(stage)
   return {
     detectMs: Math.max(0, Math.min(seen, detected ?? seen) - from),
-    told: told && { ms: told.ms, how: told.how },
+    // Info comes by and by: its time is taken at the end.
+    told: told && !isInfo(fault) ? { ms: told.ms, how: told.how } : null,
     recoverMs: ended - (fault.mend ? acted : from),
     from,
+    isNews,
   }
 }
 

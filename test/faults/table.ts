@@ -12,8 +12,8 @@ import { syncthing } from './syncthing.ts'
 
 /** Most of the time is spent waiting: for a start to be settled, for a warning to be told, for the gateway to be up. */
 export const lanes: readonly (readonly Group[])[] = [
-  [programs, groups],
-  [document, supervisor, disk],
+  [programs, groups, disk],
+  [document, supervisor],
   [mcp, syncthing],
   [claude, codex],
   [gateway],

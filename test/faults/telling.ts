@@ -40,6 +40,16 @@ export async function hasStanding(stage: Stage, { heard }: Row): Promise<boolean
   )
 }
 
+/** True if the alert of the row fires already. */
+export async function isFiring(stage: Stage, { heard }: Row): Promise<boolean> {
+  if ('nobody' in heard) return false
+  const { incidents } = await alertsOf(stage)
+  return incidents.some(
+    ({ subject, alerts }) =>
+      subject.name === heard.about && alerts.some(({ rule, ended }) => rule === heard.rule && ended === null),
+  )
+}
+
 /** The first message or edit that tells of a row made at `from`, null if none came yet. */
 export function arrivalOf({ phone }: Stage, { heard }: Row, from: number): (Came & Told) | null {
   if ('nobody' in heard) return null
