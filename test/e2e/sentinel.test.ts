@@ -14,7 +14,8 @@ const SCRIPT = resolve(import.meta.dirname, '../../bin/sentinel.sh')
 const ENTRY = resolve(import.meta.dirname, '../../bin/paios.mjs')
 /** Seconds between two looks; one is late only after ten, so that a busy machine is none that slept. */
 const EVERY = 4
-const LIMIT = { timeout: 180_000 }
+/** Of all of them together: most of it is waiting between looks. */
+const LIMIT = { timeout: 480_000 }
 const NEEDED = ['date', 'cat', 'find', 'id', 'mv', 'sed', 'sh', 'uname', 'wc', 'echo']
 
 type Place = {
