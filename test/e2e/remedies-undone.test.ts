@@ -93,8 +93,8 @@ describe('repairs of the real gateway that do not help', { concurrency: false, t
     )
     writer.close()
     assert.ok(statSync(`${database()}-wal`).size > WAL_LIMIT)
-    writeRunbook('gateway', CHECKPOINT)
-    const run = await report('runbook', 'run', 'gateway')
+    writeRunbook('wal', CHECKPOINT)
+    const run = await report('runbook', 'run', 'wal')
     assert.equal(run.result, 'failed', run.text)
     assert.match(
       run.text,
@@ -110,7 +110,7 @@ describe('repairs of the real gateway that do not help', { concurrency: false, t
     async () => {
       await stranger?.end()
       const { pid } = await own.gateway()
-      const run = await report('runbook', 'run', 'gateway')
+      const run = await report('runbook', 'run', 'wal')
       assert.equal(run.result, 'succeeded', JSON.stringify(run))
       assert.match(run.steps[0]?.text ?? '', /wal/)
       assert.ok(statSync(`${database()}-wal`).size <= WAL_LIMIT)
@@ -126,10 +126,10 @@ describe('repairs of the real gateway that do not help', { concurrency: false, t
   step(
     'a restore that does not make it ready is taken back: the file that was there is there again',
     async () => {
-      writeRunbook('gateway', RESTORE.replace('WITHIN', '40s'))
+      writeRunbook('restore', RESTORE.replace('WITHIN', '40s'))
       const bad = await breakConfig()
       stranger = await startStranger(LISTENER, String(own.gw.port))
-      const run = await approved('gateway')
+      const run = await approved('restore')
       assert.equal(run.result, 'rolledBack', JSON.stringify(run))
       assert.match(run.text, /after 40 s: .*; taken back: .*openclaw\.json is as it was before/)
       assert.deepEqual(readFileSync(own.gw.configPath), bad)
@@ -142,8 +142,8 @@ describe('repairs of the real gateway that do not help', { concurrency: false, t
 
   step('the same restore helps once nothing else is in the way', async () => {
     await stranger?.end()
-    writeRunbook('gateway', RESTORE.replace('WITHIN', '3m'))
-    const run = await approved('gateway')
+    writeRunbook('restore', RESTORE.replace('WITHIN', '3m'))
+    const run = await approved('restore')
     assert.equal(run.result, 'succeeded', JSON.stringify(run))
     assert.deepEqual(JSON.parse(readFileSync(own.gw.configPath, 'utf8')), withPart())
     await own.untilGateway('well again', isWell)
