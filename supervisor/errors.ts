@@ -54,6 +54,11 @@ export const errorCodes = {
     meaning: 'No supervisor answers on the socket of this home.',
     remedy: 'Start it with `paios up`, or set PAIOS_HOME to the home that you mean.',
   },
+  'supervisor-silent': {
+    exitCode: 4,
+    meaning: 'The supervisor takes connections and answers nothing: it was stopped, hangs, or waits for its disk.',
+    remedy: 'Follow `paios runbook SupervisorStalled`.',
+  },
   'supervisor-running': {
     exitCode: 5,
     meaning: 'Another supervisor already runs in this home.',

@@ -7,6 +7,7 @@ import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { StringDecoder } from 'node:string_decoder'
 import { type ErrorCode, errorCodes, PaiosError } from '../errors.ts'
+import { SILENCE_LIMITS, type SilenceLimits, watchSilence } from './silence.ts'
 
 /** An answer as it came; `body` is the text, JSON for every path but /metrics. */
 type Answer = { readonly status: number; readonly body: string }
@@ -18,18 +19,19 @@ export function socketPath(home: string): string {
 
 /**
  * One request. Resolves with any answer, of whatever status. Throws PaiosError `no-supervisor` if nothing
- * listens or if the supervisor ended before the whole answer had come.
+ * listens or if the supervisor ended before the whole answer had come, `supervisor-silent` if it takes
+ * connections and answers nothing at all.
  */
 export async function request(
   home: string,
   method: 'GET' | 'POST',
   path: string,
   body?: unknown,
+  limits = SILENCE_LIMITS,
 ): Promise<Answer> {
   const parts: string[] = []
-  const { status, length, receivedBytes } = await exchange(home, method, path, body, (text) =>
-    parts.push(text),
-  )
+  const take = (text: string) => void parts.push(text)
+  const { status, length, receivedBytes } = await exchange(home, method, path, body, take, limits)
   const text = parts.join('')
   if (length !== null && receivedBytes < length) throw lost(home)
   return { status, body: text }
@@ -90,7 +92,7 @@ export async function follow(
     rest = lines.pop() ?? ''
     for (const line of lines) if (line !== '') onLine(line)
   }
-  const { status } = await exchange(home, 'GET', path, undefined, onText, signal)
+  const { status } = await exchange(home, 'GET', path, undefined, onText, SILENCE_LIMITS, signal)
   if (status >= 400) accepted({ status, body: refusal })
   if (rest !== '') onLine(rest)
 }
@@ -116,6 +118,7 @@ function exchange(
   path: string,
   body: unknown,
   onText: (text: string, status: number) => void,
+  limits: SilenceLimits,
   signal?: AbortSignal,
 ): Promise<Exchange> {
   return new Promise((resolve, reject) => {
@@ -124,6 +127,10 @@ function exchange(
     let buffered: Buffer = Buffer.alloc(0)
     let head: Head | null = null
     let receivedBytes = 0
+    const endWatch = watchSilence(socketPath(home), limits, (seconds) => {
+      reject(silent(home, seconds))
+      socket.destroy()
+    })
     const take = (chunk: Buffer) => {
       receivedBytes += chunk.length
       if (head !== null) onText(decoder.write(chunk), head.status)
@@ -135,6 +142,7 @@ function exchange(
         buffered = Buffer.concat([buffered, chunk])
         const end = buffered.indexOf('\r\n\r\n')
         if (end < 0) return
+        endWatch()
         head = parseHead(buffered.subarray(0, end).toString('latin1'))
         take(buffered.subarray(end + 4))
       } catch (error) {
@@ -150,6 +158,7 @@ function exchange(
     if (signal?.aborted) stop()
     socket.on('error', (error: NodeJS.ErrnoException) => reject(unreachable(home, error)))
     socket.on('close', () => {
+      endWatch()
       signal?.removeEventListener('abort', stop)
       if (head === null) reject(lost(home))
       else resolve({ ...head, receivedBytes })
@@ -174,6 +183,11 @@ function parseHead(text: string): Head {
 
 function lost(home: string): PaiosError {
   return new PaiosError('no-supervisor', `the supervisor for ${home} ended before it had answered`)
+}
+
+function silent(home: string, seconds: number): PaiosError {
+  const what = `the supervisor for ${home} takes connections and has answered nothing for ${seconds} s`
+  return new PaiosError('supervisor-silent', `${what}: paios runbook SupervisorStalled`)
 }
 
 function unreachable(home: string, error: NodeJS.ErrnoException): PaiosError {

@@ -132,6 +132,9 @@ const plainLines = (text: string) => `${text.trimEnd().split('\n').map(plain).jo
 
 /** A service's runbook by the supervisor, or by the document; else the file of that name. */
 async function pathOf(name: string, { home }: Invocation): Promise<string | null> {
+  const { findRunbook } = await import('../document/runbook.ts')
+  // No service has such a name, and it must be found when nothing answers.
+  if (/^[A-Z]/.test(name)) return findRunbook(home, name)
   const { homeAt, runbookPath } = await import('../shell/home.ts')
   const status = await call<Status>(home, 'GET', '/status').catch((error: unknown) => {
     if (error instanceof PaiosError && error.code === 'no-supervisor') return null
@@ -148,7 +151,6 @@ async function pathOf(name: string, { home }: Invocation): Promise<string | null
     const spec = result?.ok ? result.mesh.specs.find((one) => one.name === name) : undefined
     if (spec !== undefined) return runbookPath(homeAt(home), name, spec.runbook)
   }
-  const { findRunbook } = await import('../document/runbook.ts')
   return findRunbook(home, name)
 }
 

@@ -125,3 +125,39 @@ describe('without a server', () => {
     await assert.rejects(request(`/tmp/${'x'.repeat(200)}`, 'GET', '/status'), { message: /PAIOS_HOME/ })
   })
 })
+
+describe('a supervisor that answers nothing', () => {
+  const limits = { patienceMs: 20, silentMs: 200 }
+
+  it('is an error of its own, and no wait without end', async (t) => {
+    const path = await home(t)
+    const sockets = new Set<{ destroy(): void }>()
+    const server = createSocketServer((socket) => void sockets.add(socket))
+    await new Promise<void>((resolve) => server.listen(socketPath(path), resolve))
+    t.after(() => {
+      for (const socket of sockets) socket.destroy()
+      server.close()
+    })
+    await assert.rejects(request(path, 'GET', '/status', undefined, limits), {
+      code: 'supervisor-silent',
+      exitCode: 4,
+      message: /answered nothing for \d+ s: paios runbook SupervisorStalled/,
+    })
+  })
+
+  it('is none that takes its time for what was asked, as long as it answers at all', async (t) => {
+    let asked = 0
+    let answer: () => unknown = assert.fail
+    const path = await served(t, (incoming, response) => {
+      if (incoming.url !== '/version') {
+        answer = () => response.end('{"ok":true}')
+        return
+      }
+      response.end('{}')
+      if (++asked === 15) answer()
+    })
+    // Fifteen questions beside it: longer than a silent one is waited for.
+    assert.equal((await request(path, 'POST', '/restart', {}, limits)).body, '{"ok":true}')
+    assert.equal(asked, 15)
+  })
+})
