@@ -56,7 +56,8 @@ export const errorCodes = {
   },
   'supervisor-silent': {
     exitCode: 4,
-    meaning: 'The supervisor takes connections and answers nothing: it was stopped, hangs, or waits for its disk.',
+    meaning:
+      'The supervisor takes connections and answers nothing: it was stopped, hangs, or waits for its disk.',
     remedy: 'Follow `paios runbook SupervisorStalled`.',
   },
   'supervisor-running': {
