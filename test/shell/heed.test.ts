@@ -4,9 +4,9 @@ import { join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
 import { heed } from '../../supervisor/shell/heed.ts'
 import { createLogger } from '../../supervisor/shell/logger.ts'
-import { createMetrics } from '../../supervisor/shell/metrics.ts'
 import { FAIL, Stage } from '../core/stage.ts'
 import { makeProbe, makeSpec } from '../sim/mesh.ts'
+import { metricsOf } from './metrics-view.ts'
 
 const PLANNED = { code: 7, class: 'planned', reason: 'it asked for a restart' } as const
 const ended = (over: Parameters<typeof makeSpec>[1], code: number) =>
@@ -18,25 +18,7 @@ async function heeded(t: TestContext, stage: Stage) {
   const logs = mkdtempSync('/tmp/ph-')
   t.after(() => rmSync(logs, { recursive: true }))
   const logger = createLogger(logs, (text) => text)
-  const metrics = createMetrics({
-    mesh: stage.mesh,
-    version: '1.2.3',
-    startedWall: 1_000,
-    isUnclean: false,
-    lastTickWall: () => 2_000,
-    lastWakeWall: () => 0,
-    own: () => ({ residentBytes: 100, descriptors: 20, lagMs: 0 }),
-    isJournalWritable: () => true,
-    isDocumentValid: () => true,
-    host: () => ({ filesystems: [], isOnline: true, memory: null }),
-    heard: () => undefined,
-    outbox: () => [],
-    pings: () => [],
-    polledAt: () => null,
-    treeOf: () => [],
-    residentBytes: () => null,
-    logBytes: () => null,
-  })
+  const metrics = metricsOf(stage.mesh)
   metrics.declare('a')
   for (const effect of stage.all) if (effect.kind === 'record') heed(effect, logger, (told) => told(metrics))
   await logger.open(false)

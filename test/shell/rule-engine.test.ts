@@ -4,10 +4,11 @@ import { join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
 import type { JournalEvent } from '../../schemas/status.ts'
 import type { Finding } from '../../supervisor/core/alert.ts'
-import { createMetrics, type Metrics } from '../../supervisor/shell/metrics.ts'
+import type { Metrics } from '../../supervisor/shell/metrics.ts'
 import { openRuleEngine, type RuleEngine } from '../../supervisor/shell/rule-engine.ts'
 import { FAIL, Stage } from '../core/stage.ts'
 import { makeProbe, makeSpec } from '../sim/mesh.ts'
+import { metricsOf } from './metrics-view.ts'
 
 const START = 1_800_000_000_000
 
@@ -38,24 +39,11 @@ class Watch {
   }
 
   #measure(): Metrics {
-    return createMetrics({
-      mesh: this.stage.mesh,
-      version: '1.2.3',
+    return metricsOf(this.stage.mesh, {
       startedWall: this.startedAt,
-      isUnclean: false,
       lastTickWall: () => this.at,
       lastWakeWall: () => this.wokeAt,
-      own: () => ({ residentBytes: 100, descriptors: 20, lagMs: 0 }),
       isJournalWritable: () => this.isWritable,
-      isDocumentValid: () => true,
-      host: () => ({ filesystems: [], isOnline: true, memory: null }),
-      heard: () => undefined,
-      outbox: () => [],
-      pings: () => [],
-      polledAt: () => null,
-      treeOf: () => [],
-      residentBytes: () => null,
-      logBytes: () => null,
     })
   }
 
