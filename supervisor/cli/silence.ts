@@ -9,7 +9,9 @@ const PATIENCE_MS = 5_000
 /** No answer to that for so long is silence. The watchdog leaves a hung supervisor less. */
 const SILENT_MS = 35_000
 
+/** Milliseconds: until the first question, and until no answer to one is silence. */
 export type SilenceLimits = { readonly patienceMs: number; readonly silentMs: number }
+/** Of every command. */
 export const SILENCE_LIMITS: SilenceLimits = { patienceMs: PATIENCE_MS, silentMs: SILENT_MS }
 
 /** Calls `silent` once with the seconds that nothing was answered. Returns the way to end the watch. */
