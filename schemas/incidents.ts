@@ -22,6 +22,8 @@ export const incidentStatus = z.strictObject({
   severity,
   /** One sentence: its worst alert. */
   title: z.string(),
+  /** What is wrong with its service, or was last; null where nobody can tell. */
+  cause: z.string().nullable(),
   since: instant,
   ended: instant.nullable(),
   /** When somebody was told, null if nobody was. */

@@ -80,6 +80,7 @@ function renderIncident(incident: IncidentStatus, nowMs: number, layout: Layout)
   ]
   const head = `${id.padEnd(5)} ${word} ${span.padEnd(5)} ${isOver ? `${clock(since)} ` : ''}${plain(title)}`
   const lines = [notes.length === 0 ? head : `${head}  (${notes.join('; ')})`]
+  if (incident.cause !== null) lines.push(`      ${plain(incident.cause)}`)
   if (!isOver) lines.push(`      ${runbook === null ? '' : `runbook ${runbook}   `}${next}`)
   return lines
 }

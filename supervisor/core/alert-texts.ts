@@ -6,6 +6,8 @@ import { clockText, spanText } from './local-time.ts'
 
 /** So many members of a bundle are named. */
 const NAMED_MAX = 15
+/** So much of a cause is said; all of it is in `paios status`. */
+const CAUSE_MAX = 300
 
 /** What stands above an incident's message. */
 export function titleOf(incident: Incident): string {
@@ -26,9 +28,10 @@ export function headline(incident: Incident): string {
 export function openLines(scope: AlertScope, incident: Incident): string[] {
   const { zone } = scope.state
   const head = headline(incident)
-  const { quietWall } = incident
+  const { quietWall, cause = null } = incident
   const others = activeLines(incident).filter(({ summary }) => summary !== head)
   return [
+    ...causeLines(cause),
     ...others.map(({ summary, silence }) => (silence ? `${summary} (${silence.text})` : summary)),
     ...incident.also.map(({ text }) => `follows: ${text}`),
     ...repairLines(incident),
@@ -39,6 +42,9 @@ export function openLines(scope: AlertScope, incident: Incident): string[] {
     `paios alerts show ${incident.id}`,
   ]
 }
+
+const causeLines = (cause: string | null): string[] =>
+  cause === null ? [] : [cause.length > CAUSE_MAX ? `${cause.slice(0, CAUSE_MAX)}…` : cause]
 
 const againText = ({ reopened }: Incident) => (reopened === 0 ? '' : `, opened again ${reopened} times`)
 
@@ -62,6 +68,7 @@ export function closedLines(scope: AlertScope, incident: Incident): string[] {
   const end = incident.quietWall ?? incident.closedWall ?? incident.openedWall
   return [
     ...summaries.slice(0, 5),
+    ...causeLines(incident.cause ?? null),
     ...repairLines(incident),
     ...(incident.acked ? [`acknowledged by ${incident.acked.by}`] : []),
     `${clockText(incident.openedWall, scope.state.zone, scope.wall)} to ${clockText(end, scope.state.zone)}`,

@@ -121,7 +121,7 @@ function reopen(scope: AlertScope, old: Incident): Incident {
   const again: Incident = {
     ...old,
     ...{ state: 'firing', quietAt: null, quietWall: null, closedAt: null, closedWall: null },
-    ...{ told: null, acked: null, hush: null, isDue: false },
+    ...{ told: null, acked: null, hush: null, isDue: false, cause: null },
     wasTold: isOwn && (old.wasTold || old.told !== null),
     thread: old.id,
     reopened: old.reopened + 1,
@@ -161,7 +161,10 @@ function updateLines(scope: AlertScope, before: Incident, findings: readonly Fin
     lines.push(lineOf(scope, finding))
     incident = tell(scope, incident, 'alert', finding.summary)
   }
-  incident = { ...incident, lines: bounded(lines) }
+  const cause = findings.length > 0 ? causeOf(scope, incident) : (incident.cause ?? null)
+  // The first word of it is news; later ones come with other news.
+  if (cause !== null && (incident.cause ?? null) === null) hasNews = true
+  incident = { ...incident, lines: bounded(lines), cause }
   const moved = move(scope, incident)
   if (!hasNews && moved === incident) {
     // A new figure in a summary alone is not worth a write.
@@ -172,6 +175,12 @@ function updateLines(scope: AlertScope, before: Incident, findings: readonly Fin
   const isUrgent = activeOf(lines).some((line) => line.severity === 'critical' && line.sinceAt === scope.at)
   const editedAt = isUrgent ? 0 : moved.editedAt
   put(scope, hasNews ? { ...moved, isDirty: true, editedAt } : moved)
+}
+
+/** What is wrong with the service now, else what was last; null for other subjects. */
+function causeOf({ state }: AlertScope, { subject, cause }: Incident): string | null {
+  const facts = subject.kind === 'service' ? state.services.get(subject.name) : undefined
+  return facts?.fault ?? cause ?? null
 }
 
 function lineOf({ at, wall }: AlertScope, finding: Finding): Line {

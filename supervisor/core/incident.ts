@@ -74,6 +74,8 @@ export type Incident = {
   /** The worst that fired since it was opened, told or not. */
   readonly severity: Severity
   readonly lines: readonly Line[]
+  /** What was wrong with its service when something last fired; null where nobody can tell. */
+  readonly cause?: string | null
   readonly openedAt: number
   readonly openedWall: number
   /** Since when nothing fires any more, null while something does. */
@@ -216,6 +218,8 @@ export type ServiceFacts = {
   readonly isWanted: boolean
   /** When an operator stopped it, null if nobody did. */
   readonly stoppedWall: number | null
+  /** What is wrong with it, null where nothing is. */
+  readonly fault: string | null
 }
 
 /** Everything. `stepIncidents` alone changes it. */

@@ -21,6 +21,7 @@ export function viewIncident(
     state,
     severity,
     title: headline(incident),
+    cause: incident.cause ?? null,
     since: iso(incident.openedWall),
     ended: isoOrNull(incident.quietWall ?? incident.closedWall),
     told: isoOrNull(told?.wall ?? null),

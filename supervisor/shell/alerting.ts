@@ -4,6 +4,7 @@
  */
 import type { Finding, Notice, Severity, Suppression } from '../core/alert.ts'
 import { keyOf } from '../core/alert-scope.ts'
+import { faultOf } from '../core/fault.ts'
 import { flappingOf } from '../core/flapping.ts'
 import type { AlertPolicy, Incident, IncidentEffect, Mute, ServiceFacts, Standing } from '../core/incident.ts'
 import type { IncidentFact } from '../core/incident-event.ts'
@@ -33,6 +34,7 @@ export type AlertingOptions = {
   readonly outbox: Pick<Outbox, 'save' | 'restore'>
   readonly clock: Pick<Clock, 'awake' | 'wall'>
   readonly mesh: Mesh
+  readonly redact: (text: string) => string
 }
 
 export type Alerting = {
@@ -65,7 +67,7 @@ export type Alerting = {
 }
 
 /** Takes up what the last supervisor left. */
-export function openAlerting({ outbox, clock, mesh }: AlertingOptions): Alerting {
+export function openAlerting({ outbox, clock, mesh, redact }: AlertingOptions): Alerting {
   const left = outbox.restore()
   const standing = left.kept.find(({ key }) => key === STANDING)?.value as Standing | undefined
   const state = restoreAlerting(
@@ -138,6 +140,7 @@ export function openAlerting({ outbox, clock, mesh }: AlertingOptions): Alerting
     commit(due.flatMap(effectsOf))
   }
 
+  const redactFault = (fault: string | null) => fault && redact(fault)
   function refreshFacts(): void {
     const services = [...mesh.children.values()].map(
       (child): ServiceFacts => ({
@@ -148,6 +151,7 @@ export function openAlerting({ outbox, clock, mesh }: AlertingOptions): Alerting
         isWanted:
           mesh.wanted === 'up' && child.desired.kind === 'running' && child.spec.enabled && !child.removed,
         stoppedWall: child.desired.kind === 'stopped' ? child.desired.at : null,
+        fault: redactFault(faultOf(child)),
       }),
     )
     const zone = zoneOf()

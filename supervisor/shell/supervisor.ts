@@ -109,7 +109,7 @@ export function createSupervisor(options: SupervisorOptions) {
       channelUp: (...told) => measure((to) => to.outbox.channelUp(...told)),
     },
   })
-  const alerting = openAlerting({ outbox: alerts.outbox, clock, mesh })
+  const alerting = openAlerting({ outbox: alerts.outbox, clock, mesh, redact: secrets.redact })
   const known = openKnown(home.known)
   const prober = openProber({
     secrets,

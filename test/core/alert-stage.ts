@@ -20,7 +20,7 @@ export function finding(rule: string, service: string, over: Partial<Finding> = 
 
 /** A service that needs these. */
 export const service = (name: string, over: Partial<ServiceFacts> = {}): ServiceFacts => ({
-  ...{ name, importance: 'normal', needs: [], isUp: true, isWanted: true, stoppedWall: null },
+  ...{ name, importance: 'normal', needs: [], isUp: true, isWanted: true, stoppedWall: null, fault: null },
   ...over,
 })
 

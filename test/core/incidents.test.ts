@@ -169,6 +169,25 @@ describe('an incident', () => {
     assert.ok(digest?.lines.some((line) => line.includes('ServiceCrashed')))
   })
 
+  it('says what is wrong with its service, in the message of its end, too', () => {
+    const stage = new AlertStage([service('kb')])
+    const facts = (fault: string | null) =>
+      stage.tell({ kind: 'services-changed', services: [service('kb', { fault })], zone: 'Europe/Berlin' })
+    facts('exit code 3; Error: listen EADDRINUSE')
+    const [first] = stage.fire(down('kb'))
+    assert.equal(first?.lines[0], 'exit code 3; Error: listen EADDRINUSE')
+    // While it is tried again nothing is known to be wrong with it.
+    facts(null)
+    stage.pass(MINUTE)
+    assert.equal(stage.incident('kb').cause, 'exit code 3; Error: listen EADDRINUSE')
+    stage.fire()
+    const [closed] = stage.pass(2 * MINUTE).filter(({ kind, op }) => kind === 'closed' && op === 'edit')
+    assert.ok(closed?.lines.includes('exit code 3; Error: listen EADDRINUSE'))
+    facts(null)
+    stage.fire(down('kb'))
+    assert.equal(stage.incident('kb').cause, null)
+  })
+
   it('of info that stood in a message is not told anew once what it followed from is over', () => {
     const stage = new AlertStage([service('kb')])
     const crashed = finding('ServiceCrashed', 'kb', { severity: 'info' })

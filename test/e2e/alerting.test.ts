@@ -63,6 +63,7 @@ describe('a failure reaches the phone', LIMIT, () => {
       ['Acknowledge', 'Silence 1 h', 'Restart', 'Runbook'],
     )
     assert.equal(message.isSilent, false)
+    assert.match(message.text, /exit code 3/)
     assert.equal(about('kb failed for good').length, 1)
   })
 

@@ -12,6 +12,8 @@ import type { Home } from '../../supervisor/shell/home.ts'
 import { openJournal } from '../../supervisor/shell/journal.ts'
 import { openOutbox } from '../../supervisor/shell/outbox.ts'
 import type { Supervisor } from '../../supervisor/shell/supervisor.ts'
+import { Stage } from '../core/stage.ts'
+import { makeSpec } from '../sim/mesh.ts'
 import { SILENT_NUMBERS } from './silent-numbers.ts'
 
 const finding = (name: string): Finding => ({
@@ -32,9 +34,14 @@ function place(t: TestContext) {
       ...{ journal, clock, nextEventId: () => mesh.nextEventId++, redact: (text) => text },
       ...{ numbers: SILENT_NUMBERS, trouble: () => undefined, random: () => 0.5 },
     })
-    const alerting = openAlerting({ outbox, clock, mesh })
+    const alerting = openAlerting({
+      outbox,
+      clock,
+      mesh,
+      redact: (text) => text.replaceAll('hunter2', '[redacted]'),
+    })
     alerting.apply({ timezone: 'UTC', importance: { kb: 'high' } })
-    return { journal, alerting, outbox }
+    return { journal, alerting, outbox, mesh }
   }
   return {
     open,
@@ -117,6 +124,22 @@ describe('alerting over the journal', () => {
     // What is told soon is told before whatever comes next.
     alerting.evaluated([])
     assert.deepEqual(alerting.flapping(), ['kb'])
+    journal.close()
+  })
+
+  it('says what is wrong without a secret that stands in it', (t) => {
+    const { open } = place(t)
+    const { journal, alerting, mesh } = open()
+    const child = new Stage([makeSpec('kb')]).mesh.children.get('kb')!
+    const state = {
+      kind: 'blocked',
+      reason: 'token hunter2 is refused',
+      source: 'preflight',
+      retryAt: 0,
+    } as const
+    mesh.children.set('kb', { ...child, state })
+    alerting.evaluated([finding('kb')])
+    assert.equal(alerting.incidentOf('kb')?.cause, 'token [redacted] is refused')
     journal.close()
   })
 

@@ -95,7 +95,7 @@ export class IncidentWorld {
     for (let i = 0; i < services; i++) {
       const needs = i === 0 || !dice.chance(0.4) ? [] : [`s${dice.between(0, i - 1)}`]
       const importance = dice.pick<Importance>(['high', 'normal', 'normal', 'low'])
-      const facts = { isUp: true, isWanted: true, stoppedWall: null }
+      const facts = { isUp: true, isWanted: true, stoppedWall: null, fault: null }
       this.services.set(`s${i}`, { name: `s${i}`, importance, needs, ...facts })
     }
     this.checkers = createCheckers(this)
