@@ -1,7 +1,7 @@
 /** Notifications on the screen. The far side is a small program named notify-send that writes down its arguments. */
 import assert from 'node:assert/strict'
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { delimiter, join } from 'node:path'
+import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import type { Message } from '../../supervisor/shell/alert-tables.ts'
 import type { Channel } from '../../supervisor/shell/channel.ts'
@@ -17,8 +17,8 @@ const BUS = { DBUS_SESSION_BUS_ADDRESS: `unix:path=${folder}/bus` }
 
 before(() => {
   mkdirSync(bin)
-  // Before the first look: the PATH of services is read once.
-  process.env['PATH'] = `${bin}${delimiter}${oldPath}`
+  // Before the first look: the PATH of services is read once. What this machine has installed does not count.
+  process.env['PATH'] = bin
   install(
     `{ printf '%s\\n' "$DBUS_SESSION_BUS_ADDRESS"; for one in "$@"; do printf '<%s>\\n' "$one"; done; } > ${told}`,
   )
@@ -71,11 +71,9 @@ describe('a notification on the screen', { timeout: 60_000 }, () => {
     assert.equal(findDesktop('linux', { XDG_RUNTIME_DIR: folder }).kind, 'found')
   })
 
-  it('is none where notify-send is not installed', (t) => {
+  it('is none where notify-send is not installed', () => {
     rmSync(join(bin, 'notify-send'))
-    const found = findDesktop('linux', BUS)
-    if (found.kind === 'found') return t.skip('NOT RUN: notify-send is installed here')
-    assert.equal(found.reason, 'notify-send is not installed')
+    assert.deepEqual(findDesktop('linux', BUS), { kind: 'absent', reason: 'notify-send is not installed' })
   })
 
   it('on macOS hands the texts over as arguments of a script that never changes', () => {
