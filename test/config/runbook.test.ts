@@ -2,13 +2,12 @@ import assert from 'node:assert/strict'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
-import { chooseRunbook, parseRunbook, SECTIONS } from '../../supervisor/document/runbook.ts'
+import { chooseRunbook, parseRunbook } from '../../supervisor/document/runbook.ts'
 import { ageOf, agesOf } from '../../supervisor/document/runbook-age.ts'
 import { temporaryFolder } from '../probes/target.ts'
+import { runbookText, SECTION_TEXT } from '../runbook-text.ts'
 
-const BODY = SECTIONS.map((section) => `## ${section}\n\ntext\n`).join('\n')
-const text = (front: string, body = BODY) =>
-  `---\nid: kb\ntitle: A test\nversion: 1\nreviewed: 2026-11-21\n${front}---\n${body}`
+const text = (front: string, body?: string) => runbookText('kb', front, body)
 const parsed = (front: string, body?: string) => parseRunbook(Buffer.from(text(front, body)), 'kb')
 const problems = (front: string, body?: string) =>
   parsed(front, body).problems.map(({ line, path, message }) => `${line} ${path}: ${message}`)
@@ -32,7 +31,7 @@ describe('the front matter of a runbook', () => {
   it('tells all problems at once, each with the line of the file', () => {
     const found = problems(
       'alerts: [ServiceDwon]\nsteps:\n  - { id: a, action: service.restrt }\n  - { id: B, action: probe.run, wehn: [] }\n',
-      BODY.replace('## Impact', '## Effect'),
+      SECTION_TEXT.replace('## Impact', '## Effect'),
     )
     assert.deepEqual(
       found.map((one) => one.split(':')[0]),

@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { promisify } from 'node:util'
+import { runbookText } from '../runbook-text.ts'
 import { createMesh, ENTRY, until } from './mesh.ts'
 import { freePort } from './run-cli.ts'
 
@@ -13,11 +14,10 @@ const skip =
   process.getuid?.() === 0 && existsSync(SUPPLIES)
     ? false
     : 'NOT RUN: only root puts a folder over that of Linux'
-const SECTIONS = ['Symptoms', 'Impact', 'Check', 'Recover', 'Verify', 'Escalate']
-const RUNBOOK =
-  '---\nid: kb\ntitle: A test\nversion: 1\nalerts: [ProbeFailing]\nreviewed: 2026-11-21\nsteps:\n' +
-  "  - { id: people, action: tell, with: { text: 'Call whoever wrote it.' } }\n---\n" +
-  SECTIONS.map((name) => `## ${name}\n\ntext\n`).join('\n')
+const RUNBOOK = runbookText(
+  'kb',
+  "alerts: [ProbeFailing]\nsteps:\n  - { id: people, action: tell, with: { text: 'Call whoever wrote it.' } }\n",
+)
 
 describe('on a battery that is nearly empty', { skip, timeout: 300_000 }, () => {
   it('nothing is done by itself until it is charged; then it is, and counts', async (t) => {

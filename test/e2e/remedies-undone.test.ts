@@ -9,6 +9,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { after, before, describe } from 'node:test'
 import type { RunReport } from '../../supervisor/shell/repair-api.ts'
 import { installBrains, orSkip } from '../brains.ts'
+import { runbookText } from '../runbook-text.ts'
 import {
   createGatewayMesh,
   createStory,
@@ -26,11 +27,6 @@ const LISTENER =
   "createServer().listen(Number(process.argv.at(-1)), '127.0.0.1', () => console.log('here'))"
 const HOLDER = `process.argv.splice(1, 0, ''); await import(${JSON.stringify(fixture('holds-database.mjs')[1])})`
 
-const runbook = (id: string, steps: string) =>
-  `---\nid: ${id}\ntitle: A test\nversion: 1\nreviewed: 2026-11-21\nsteps:\n${steps}---\n` +
-  ['Symptoms', 'Impact', 'Check', 'Recover', 'Verify', 'Escalate']
-    .map((name) => `## ${name}\n\ntext\n`)
-    .join('\n')
 const RESTORE =
   '  - { id: restore, action: config.restore_last_good, rollback: { action: config.undo_restore }, ' +
   'verify: { checks: [{ check: service.ready }], within: WITHIN } }\n'
@@ -46,7 +42,7 @@ describe('repairs of the real gateway that do not help', { concurrency: false, t
   const database = () => join(own.gw.stateDir, 'state', 'openclaw.sqlite')
   const withPart = () => ({ ...own.gw.config, logging: { $include: './logging.json5' } })
   const writeRunbook = (id: string, steps: string) =>
-    writeFileSync(join(own.mesh.home, 'runbooks', `${id}.md`), runbook(id, steps))
+    writeFileSync(join(own.mesh.home, 'runbooks', `${id}.md`), runbookText(id, `steps:\n${steps}`))
   const report = async (...args: string[]) => {
     const { stdout, stderr } = await own.paios(...args, '--json')
     assert.notEqual(stdout, '', stderr)

@@ -9,6 +9,7 @@ import { call } from '../../supervisor/cli/client.ts'
 import type { RepairView, RunReport } from '../../supervisor/shell/repair-api.ts'
 import { installBrains, orSkip } from '../brains.ts'
 import { installServers } from '../mcp-servers.ts'
+import { runbookText } from '../runbook-text.ts'
 import { type FakeTelegram, OWNER, type Shown, startTelegram, TOKEN } from '../telegram-server.ts'
 import {
   createGatewayMesh,
@@ -31,11 +32,6 @@ const untilEnded = (mesh: TestMesh, service: string, which: RegExp) =>
     async () => (await repairs(mesh, service)).find((text) => which.test(text)),
     120_000,
   )
-const runbook = (id: string, front: string) =>
-  `---\nid: ${id}\ntitle: A test\nversion: 1\nreviewed: 2026-11-21\n${front}---\n` +
-  ['Symptoms', 'Impact', 'Check', 'Recover', 'Verify', 'Escalate']
-    .map((name) => `## ${name}\n\ntext\n`)
-    .join('\n')
 
 describe('runbooks that run', { concurrency: true, timeout: 600_000 }, () => {
   describe('the real gateway', { concurrency: false }, () => {
@@ -199,7 +195,7 @@ describe('runbooks that run', { concurrency: true, timeout: 600_000 }, () => {
       failureThreshold: 2,
     })
     const write = (id: string, front: string) =>
-      writeFileSync(join(mesh.home, 'runbooks', `${id}.md`), runbook(id, front))
+      writeFileSync(join(mesh.home, 'runbooks', `${id}.md`), runbookText(id, front))
     const command = (script: string) => JSON.stringify(['/bin/sh', '-c', script, 'sh'])
     const mend = (id: string, script: string, more = '', within = '20s') =>
       write(

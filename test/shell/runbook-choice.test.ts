@@ -2,13 +2,11 @@ import assert from 'node:assert/strict'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
-import { SECTIONS } from '../../supervisor/document/runbook.ts'
 import { openRunbookChoice } from '../../supervisor/runbook-choice.ts'
 import { openProbePrograms } from '../../supervisor/shell/probe-programs.ts'
 import { openProcessTable } from '../../supervisor/shell/process-table.ts'
 import { temporaryFolder } from '../probes/target.ts'
-
-const BODY = SECTIONS.map((section) => `## ${section}\n\ntext\n`).join('\n')
+import { runbookText } from '../runbook-text.ts'
 
 /** A choice over a home; `most` counts how many processes were at work at once, `begun` how many there were. */
 async function opened(t: TestContext) {
@@ -26,8 +24,8 @@ async function opened(t: TestContext) {
   const write = (id: string, rule: string) => {
     mkdirSync(join(home, 'runbooks'), { recursive: true })
     const step = '{ id: a, action: diagnostics.collect }'
-    const front = `id: ${id}\ntitle: A test\nversion: 1\nreviewed: 2026-11-21\nalerts: [${rule}]\nsteps: [${step}]\n`
-    writeFileSync(join(home, 'runbooks', `${id}.md`), `---\n${front}---\n${BODY}`)
+    const front = `alerts: [${rule}]\nsteps: [${step}]\n`
+    writeFileSync(join(home, 'runbooks', `${id}.md`), runbookText(id, front))
   }
   return { home, counts, write, choice: openRunbookChoice({ run }, home) }
 }
