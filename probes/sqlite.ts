@@ -68,8 +68,11 @@ const shape = (schemas: Schemas) => ({
   file: schemas.z.string().min(1),
   /** `true`: no file yet is no failure. */
   optional: schemas.z.boolean().default(false),
-  /** The write lock is taken and given back; it must be had within 1 s. */
-  lock: schemas.z.boolean().default(true),
+  /**
+   * The write lock is taken and given back; it must be had within 1 s. `others`: what the service's own processes
+   * hold does not count, for a question about the next start, by which they are gone.
+   */
+  lock: schemas.z.union([schemas.z.boolean(), schemas.z.literal('others')]).default(true),
   /** Give this a probe of its own, with a longer period and time-out. */
   integrity: schemas.z.union([schemas.z.literal(false), schemas.z.enum(['quick', 'full'])]).default(false),
   /** Most that the -wal file may have. */
@@ -96,10 +99,29 @@ async function namesOf(pids: readonly number[], target: ProbeTarget, signal: Abo
   return (await Promise.all(names)).join(', ') + rest
 }
 
-async function lockedBy(file: string, target: ProbeTarget, signal: AbortSignal): Promise<ProbeResult> {
+type Lock = Settings['lock']
+
+async function lockedBy(
+  file: string,
+  lock: Lock,
+  target: ProbeTarget,
+  signal: AbortSignal,
+): Promise<ProbeResult> {
   const { writers } = await lockHolders(file, target, signal)
   if (writers.length === 0) return fail('database locked for 1 s, by a process that cannot be seen')
-  return fail(`database locked by ${await namesOf(writers, target, signal)}`)
+  return judgeWriters(writers, lock, target, signal)
+}
+
+async function judgeWriters(
+  writers: readonly number[],
+  lock: Lock,
+  target: ProbeTarget,
+  signal: AbortSignal,
+): Promise<ProbeResult> {
+  const text = `database locked by ${await namesOf(writers, target, signal)}`
+  if (lock !== 'others') return fail(text)
+  const tree = await target.tree()
+  return writers.every((pid) => tree.includes(pid)) ? pass(text) : fail(text)
 }
 
 /** What SQLite's refusal means, in an operator's words. */
@@ -152,12 +174,12 @@ async function judge(
 ): Promise<ProbeResult> {
   const { mode, trouble, faults, skipped, unsteady } = answer
   const sort = trouble === null ? null : trouble.code & 0xff
-  if (sort === SORT.busy || sort === SORT.locked) return lockedBy(file, target, signal)
+  if (sort === SORT.busy || sort === SORT.locked) return lockedBy(file, settings.lock, target, signal)
   if (trouble !== null) return judgeTrouble(trouble)
   if (skipped.includes('lock')) {
     // Whoever keeps a WAL database for himself alone needs no -shm: his lock is on the file.
     const { writers } = await lockHolders(file, target, signal)
-    if (writers.length > 0) return fail(`database locked by ${await namesOf(writers, target, signal)}`)
+    if (writers.length > 0) return judgeWriters(writers, settings.lock, target, signal)
   }
   if (faults.length > 0) return fail(`is damaged: ${excerpt(faults.join('; '))}`)
   const without = (parts: readonly Part[]) => `${parts.join(' and ')} not checked`
@@ -176,7 +198,7 @@ async function look(
   signal: AbortSignal,
 ): Promise<ProbeResult> {
   const { lock, integrity } = settings
-  const question: Question = { file, lock, integrity, sql: settings.query?.sql ?? null }
+  const question: Question = { file, lock: lock !== false, integrity, sql: settings.query?.sql ?? null }
   const { stdout, stderr, code } = await target.run([process.execPath, LOOK], {
     // What the service sets for its own Node is not for this one.
     env: { NODE_OPTIONS: '', NODE_NO_WARNINGS: '1' },
@@ -234,8 +256,9 @@ async function check(
   const { file, found } = located
   if (found.isDirectory()) return fail('is a folder, not a database')
   if (!found.isFile()) return fail('is not a regular file')
-  if (settings.lock && (await isDiskFull(file))) return fail('the disk is full')
-  const needsLook = settings.lock || settings.integrity !== false || settings.query !== undefined
+  const isLockAsked = settings.lock !== false
+  if (isLockAsked && (await isDiskFull(file))) return fail('the disk is full')
+  const needsLook = isLockAsked || settings.integrity !== false || settings.query !== undefined
   const result = needsLook ? await look(file, settings, target, signal) : pass()
   if (result.kind === 'fail') return result
   return (await walFault(file, settings.wal, target, signal)) ?? result

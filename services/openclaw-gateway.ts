@@ -124,6 +124,8 @@ function preflights(chosen: Settings, { stateDir, configPath }: Located): Probes
       role: 'preflight',
       file: `${stateDir}/state/openclaw.sqlite`,
       optional: true,
+      // It writes for some 5 % of its first seconds: what hangs meanwhile holds a lock that ends with it.
+      lock: 'others',
       every: '15m',
       timeout: '10s',
       failureThreshold: 1,

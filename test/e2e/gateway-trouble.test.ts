@@ -60,6 +60,7 @@ describe('trouble around the OpenClaw gateway', { concurrency: true, timeout: 90
         assert.deepEqual(
           told.map((event) => event.kind).filter((kind) => !BESIDE.has(kind)),
           ['hung', 'stopping', 'killed', 'exited', 'starting', 'started', 'ready'],
+          told.map(({ kind, text }) => `${kind}: ${text}`).join('\n'),
         )
         assert.match(
           told.find((event) => event.kind === 'hung')?.text ?? '',

@@ -209,6 +209,28 @@ describe('whoever holds a lock', () => {
       `kb.sqlite: database locked by its own pid ${pid} (node holds-database.mjs)`,
     )
   })
+
+  for (const [mode, own] of [
+    ['wal', ['BEGIN IMMEDIATE']],
+    ['wal', ['PRAGMA locking_mode = EXCLUSIVE', 'DELETE FROM notes']],
+    ['delete', ['BEGIN EXCLUSIVE']],
+  ] as const) {
+    test(`forbids no next start where it ends with the service (${mode}: ${own[0]})`, async (t) => {
+      const { file } = await place(t, mode)
+      const { pid } = await startHolder(t, file, ...own)
+      const folder = await temporaryFolder(t)
+      const check = await openProbe(t, sqlite, { file, lock: 'others' }, createTarget(folder, { pid: pid! }))
+      assert.deepEqual(await check(), {
+        kind: 'pass',
+        note: `database locked by its own pid ${pid} (node holds-database.mjs)`,
+      })
+      const stranger = await openProbe(t, sqlite, { file, lock: 'others' }, createTarget(folder))
+      assert.equal(
+        reasonOf(await stranger()),
+        `kb.sqlite: database locked by pid ${pid} (node holds-database.mjs)`,
+      )
+    })
+  }
 })
 
 describe('what a killed writer leaves', () => {
