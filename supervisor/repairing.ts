@@ -25,6 +25,7 @@ import type { RepairEvent } from './shell/repair-event.ts'
 import type { Stage } from './shell/repair-stage.ts'
 import { type Considered, openRepairs, type Repairs } from './shell/repairs.ts'
 import type { Secrets } from './shell/secrets.ts'
+import { everySlot } from './shell/slot.ts'
 import type { Supervisor } from './shell/supervisor.ts'
 
 const TICK_MS = 1_000
@@ -98,11 +99,11 @@ export function openRepairing(options: RepairingOptions): {
     over: (service) => repairs.resolved(service, null),
   })
   repairs.subscribe((event) => tellAlerting(supervisor, event))
-  const timer = setInterval(() => {
+  const endTicks = everySlot(TICK_MS, () => {
     repairs.tick()
     faults.look(performance.now())
     void keeping.tick(performance.now())
-  }, TICK_MS)
+  })
   repairs.recover()
   return {
     repairs,
@@ -110,7 +111,7 @@ export function openRepairing(options: RepairingOptions): {
     measure: (metrics) => measureRepairs(repairs, supervisor, metrics),
     found: (findings) => faults.found(findings, performance.now()),
     close() {
-      clearInterval(timer)
+      endTicks()
       faults.close()
       repairs.close()
     },

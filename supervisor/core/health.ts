@@ -20,9 +20,17 @@ export type Judgement = {
 /** Judgements by probe name. */
 export type Health = Readonly<Record<string, Judgement>>
 
+/** Asked for with each result and each look of the rules, so each is put together once. */
+const names = new WeakMap<ProbeSpec, string>()
+
 /** The name of a probe: its own, or its kind and role. */
 export function probeName(probe: ProbeSpec): string {
-  return probe.name ?? `${probe.kind}-${probe.role}`
+  if (probe.name !== undefined) return probe.name
+  const known = names.get(probe)
+  if (known !== undefined) return known
+  const name = `${probe.kind}-${probe.role}`
+  names.set(probe, name)
+  return name
 }
 
 const FRESH: Judgement = {

@@ -5,6 +5,7 @@
 import type { Need, ServiceSpec } from '../../schemas/service.ts'
 import { quarantineOf } from './breaker.ts'
 import type { Effect } from './effect.ts'
+import { probeName } from './health.ts'
 import { nextRandom } from './random.ts'
 import type { Child, ChildState, Mesh, TimerName } from './state.ts'
 
@@ -58,9 +59,7 @@ export function isUp(child: Child): boolean {
   const { state, spec } = child
   if (state.kind !== 'running' && state.kind !== 'observing') return false
   return spec.probes.every(
-    (probe) =>
-      probe.role !== 'readiness' ||
-      state.health[probe.name ?? `${probe.kind}-${probe.role}`]?.verdict === 'pass',
+    (probe) => probe.role !== 'readiness' || state.health[probeName(probe)]?.verdict === 'pass',
   )
 }
 

@@ -83,6 +83,7 @@ export function openAlerting({ outbox, clock, mesh, redact }: AlertingOptions): 
   let isStarted = false
   let isKnownOnline: boolean | null = null
   let knownFacts = ''
+  let knownFrom: readonly unknown[] = []
   /** The last event of each incident, which the next one follows from. */
   const causes = new Map<string, number>()
 
@@ -142,7 +143,13 @@ export function openAlerting({ outbox, clock, mesh, redact }: AlertingOptions): 
 
   const redactFault = (fault: string | null) => fault && redact(fault)
   function refreshFacts(): void {
-    const services = [...mesh.children.values()].map(
+    const children = [...mesh.children.values()]
+    const zone = zoneOf()
+    const seen = [policy, mesh.wanted, zone, ...children]
+    // A child never changes: it is replaced.
+    if (seen.length === knownFrom.length && seen.every((one, at) => one === knownFrom[at])) return
+    knownFrom = seen
+    const services = children.map(
       (child): ServiceFacts => ({
         name: child.name,
         importance: policy.importance[child.name] ?? 'normal',
@@ -154,7 +161,6 @@ export function openAlerting({ outbox, clock, mesh, redact }: AlertingOptions): 
         fault: redactFault(faultOf(child)),
       }),
     )
-    const zone = zoneOf()
     const facts = JSON.stringify([services, zone])
     if (facts === knownFacts) return
     knownFacts = facts

@@ -3,7 +3,7 @@
  * there is nothing stale to clean up. Somebody may delete the file; then the lock holds nobody off any more, until
  * `look` has taken it again. run/supervisor.lock only tells people who holds it.
  */
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import { fileError, PaiosError } from '../errors.ts'
 import { fileIdentity } from './file-identity.ts'
@@ -33,11 +33,22 @@ export function takeLock(home: Home, version: string): Lock {
   tell()
   let taken = first
   let refusals = 0
+  let read: string | null = null
+  /** Looked at every second, so it is read where it has changed only. */
+  const isTold = () => {
+    const found = statSync(home.lockInfo, { throwIfNoEntry: false })
+    if (found === undefined) return false
+    const now = `${found.ino} ${found.size} ${found.mtimeMs} ${found.ctimeMs}`
+    if (now === read) return true
+    if (readHolder(home) !== process.pid) return false
+    read = now
+    return true
+  }
   return {
     look() {
       if (fileIdentity(home.lock) === taken.identity) {
         refusals = 0
-        if (readHolder(home) !== process.pid) tell()
+        if (!isTold()) tell()
         return 'held'
       }
       const fresh = seize(home.lock)

@@ -117,9 +117,10 @@ export function openLogKeeping(options: LogKeepingOptions) {
   }
 
   function lookAt(service: string, wall: number): void {
-    const size = statSync(logPathOf(logs, service), { throwIfNoEntry: false })?.size
+    const known = watched.get(service)
+    const size = statSync(known?.path ?? logPathOf(logs, service), { throwIfNoEntry: false })?.size
     if (size === undefined) return
-    const log = watched.get(service) ?? watch(service)
+    const log = known ?? watch(service)
     if (size === 0) log.begunWall = wall
     log.quietLooks = size === log.sizeBytes ? log.quietLooks + 1 : 0
     log.nextTick = ticks + (log.quietLooks < QUIET_LOOKS ? 1 : QUIET_TICKS)

@@ -19,6 +19,7 @@ import type { ChannelFigures } from './channel.ts'
 import type { HostMemory } from './host-memory.ts'
 import type { HostFigures } from './host-watch.ts'
 import { exceeded, type OwnFigures } from './own-limits.ts'
+import { type Put, sameList, steadyList } from './steady-samples.ts'
 
 /** What the metrics read of the supervisor. */
 export type MetricsView = {
@@ -133,14 +134,16 @@ function supervisorGauges(view: MetricsView, sources: Partial<Sources>) {
 
 function serviceGauges(view: MetricsView, { exitCodes, tools }: Facts, sources: Partial<Sources>) {
   const { mesh } = view
-  const each = (value: (child: Child) => number | null) => () => {
-    const samples: Sample[] = []
-    for (const child of mesh.children.values()) {
-      const number = value(child)
-      if (number !== null) samples.push({ labels: { service: child.name }, value: number })
-    }
-    return samples
+  const each = (value: (child: Child) => number | null) => {
+    const list = steadyList()
+    const fill = (put: Put) =>
+      mesh.children.forEach((child) => {
+        const number = value(child)
+        if (number !== null) put(number, child.name)
+      })
+    return () => list(fill)
   }
+  const sameStates = sameList()
   const resident = (child: Child): number | null => {
     const process = processOf(child)
     if (!process) return 0
@@ -153,7 +156,7 @@ function serviceGauges(view: MetricsView, { exitCodes, tools }: Facts, sources: 
         labels: { service, kind, preset },
         value: 1,
       })),
-    service_state: () => statesOf(mesh),
+    service_state: () => sameStates(statesOf(mesh)),
     service_desired_running: each((child) => flag(isDesired(mesh, child))),
     service_live: each((child) => flag(isLive(child))),
     service_up: each((child) => flag(isUp(child))),
@@ -199,30 +202,30 @@ const stateSamples = new WeakMap<Child, readonly Sample[]>()
 
 function statesOf(mesh: Mesh): Sample[] {
   const samples: Sample[] = []
-  for (const child of mesh.children.values()) {
+  mesh.children.forEach((child) => {
     let own = stateSamples.get(child)
     if (own === undefined) {
       const label: ServiceState = labelOf(child)
       own = STATES.map((state) => ({ labels: { service: child.name, state }, value: flag(state === label) }))
       stateSamples.set(child, own)
     }
-    for (const sample of own) samples.push(sample)
-  }
+    samples.push(...own)
+  })
   return samples
 }
 
 function probeGauges({ mesh }: MetricsView, { lastRuns }: Facts) {
   type Probe = Child['spec']['probes'][number]
-  const each = (value: (child: Child, probe: Probe) => number | null) => () => {
-    const samples: Sample[] = []
-    for (const child of mesh.children.values()) {
-      for (const probe of child.spec.probes) {
-        const number = value(child, probe)
-        const labels = { service: child.name, probe: probeName(probe) }
-        if (number !== null) samples.push({ labels, value: number })
-      }
-    }
-    return samples
+  const each = (value: (child: Child, probe: Probe) => number | null) => {
+    const list = steadyList()
+    const fill = (put: Put) =>
+      mesh.children.forEach((child) => {
+        for (const probe of child.spec.probes) {
+          const number = value(child, probe)
+          if (number !== null) put(number, child.name, probeName(probe))
+        }
+      })
+    return () => list(fill)
   }
   const judged = (child: Child, probe: Probe) =>
     'health' in child.state ? child.state.health[probeName(probe)] : undefined

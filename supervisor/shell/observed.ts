@@ -10,9 +10,10 @@ import type { Mesh } from '../core/state.ts'
 const FLUSH_MS = 60_000
 /** Until the first one, so that a report of a new mesh says something. */
 const FIRST_MS = 5_000
-/** An outage is written after this at the latest. */
+/** An outage is written after this at the latest, so what has not changed is looked at this often. */
 const OUTAGE_MS = 5_000
 const HOUR_MS = 3_600_000
+const hourOf = (wall: number) => Math.floor(wall / HOUR_MS)
 /** No service can have this name. */
 export const WHOLE_MESH = 'paios'
 
@@ -43,14 +44,17 @@ export function openObserved({ mesh, awake, isExcused, write }: ObservedOptions)
   let flushed = last - FLUSH_MS + FIRST_MS
   let wanted = mesh.wanted
   let hasOutage = false
+  let lastWall = 0
+  let settled = { at: Number.NEGATIVE_INFINITY, hour: 0, excused: false }
   const add = (subject: string, account: Spent['account'], ms: number, wall: number) => {
-    const hour = Math.floor(wall / HOUR_MS)
+    const hour = hourOf(wall)
     const key = `${hour} ${subject}`
     const row = rows.get(key) ?? { hour, subject, good: 0, bad: 0, excluded: 0 }
     rows.set(key, { ...row, [account]: row[account] + ms / 1000 })
     if (account === 'bad') hasOutage = true
   }
   const flush = () => {
+    settleAll(awake(), lastWall)
     if (rows.size === 0 || !write([...rows.values()])) return
     rows = new Map()
     hasOutage = false
@@ -63,10 +67,12 @@ export function openObserved({ mesh, awake, isExcused, write }: ObservedOptions)
   }
   const settleAll = (at: number, wall: number) => {
     for (const name of new Set([...ledger.keys(), ...mesh.children.keys()])) settle(name, at, wall)
+    settled = { at, hour: hourOf(wall), excused: isExcused() }
   }
   return {
     /** The core has changed these services; `wall` is Unix milliseconds. */
     moved(names: Iterable<string>, at: number, wall: number): void {
+      lastWall = wall
       if (wanted !== mesh.wanted) settleAll(at, wall)
       else for (const name of names) settle(name, at, wall)
       wanted = mesh.wanted
@@ -76,7 +82,10 @@ export function openObserved({ mesh, awake, isExcused, write }: ObservedOptions)
       const at = awake()
       add(WHOLE_MESH, 'good', at - last, wall)
       last = at
-      settleAll(at, wall)
+      lastWall = wall
+      const { hour, excused } = settled
+      if (at - settled.at >= OUTAGE_MS || hour !== hourOf(wall) || excused !== isExcused())
+        settleAll(at, wall)
       if (at - flushed < (hasOutage ? OUTAGE_MS : FLUSH_MS)) return
       flushed = at
       flush()

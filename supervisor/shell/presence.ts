@@ -13,6 +13,7 @@ import { recordKeeper } from './keeper.ts'
 import type { Lock } from './lock.ts'
 import type { Logger } from './logger.ts'
 import type { ProcessTable } from './process-table.ts'
+import { everySlot } from './slot.ts'
 
 const LOOK_MS = 1_000
 
@@ -25,6 +26,8 @@ export type PresenceOptions = {
   readonly note: (event: string, text: string) => void
   readonly logger: Pick<Logger, 'warn'>
   readonly isKeeperGone: () => boolean
+  /** Has a look made every so many milliseconds; returns what ends it. Default `everySlot`. */
+  readonly every?: (everyMs: number, look: () => void) => () => void
   /** Asks for the end of this supervisor; called once. */
   readonly end: (why: 'keeper-gone' | 'displaced') => void
 }
@@ -37,7 +40,7 @@ export type Presence = {
 
 /** Looks regularly from now on. */
 export function watchPresence(options: PresenceOptions): Presence {
-  const { home, lock, socket, table, note, logger, isKeeperGone } = options
+  const { home, lock, socket, table, note, logger, isKeeperGone, every = everySlot } = options
   const standing = new Map<'lock' | 'socket', string>()
   const end = (why: 'keeper-gone' | 'displaced') => {
     close()
@@ -92,10 +95,10 @@ export function watchPresence(options: PresenceOptions): Presence {
     isLooking = false
   }
   let isClosed = false
-  const timer = setInterval(() => void look(), LOOK_MS)
+  const endLooks = every(LOOK_MS, () => void look())
   const close = () => {
     isClosed = true
-    clearInterval(timer)
+    endLooks()
   }
   return { problems: () => [...standing.values()], close }
 }

@@ -187,12 +187,12 @@ export function openProcesses({ table, secrets, logs, beats, tell, needsTail }: 
   let looks = 0
   function lookAtAdopted(): void {
     looks++
-    for (const [service, entry] of live) {
-      if (entry.isChild || !entry.process.adopted) continue
+    live.forEach((entry, service) => {
+      if (entry.isChild || !entry.process.adopted) return
       if (isAlive(entry.process.identity.pid) && (looks % FULL_LOOK !== 0 || isSame(table, entry.process)))
-        continue
+        return
       ended(service, entry, null, null)
-    }
+    })
   }
 
   return {

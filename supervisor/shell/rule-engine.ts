@@ -17,8 +17,9 @@ import type { Journal } from './journal.ts'
 import type { GaugeName, RuleFigures } from './metric-gauges.ts'
 import type { Metrics } from './metrics.ts'
 import { type Kept, openKept } from './rules-kept.ts'
+import { untilNext } from './slot.ts'
 
-/** Time between two evaluations at most: what is pending is looked at when its time has come. */
+/** On each whole 5 s, with other regular work; what is pending is looked at when its time has come. */
 export const EVERY_MS = 5_000
 /** A change waits so long for others, so that a restart is over and a storm is one evaluation. */
 const SOON_MS = 50
@@ -122,7 +123,7 @@ export function openRuleEngine(options: RuleEngineOptions): RuleEngine {
     figures = { evaluatedWall: at, instances: countsOf(instances, findings) }
     kept.save()
     lastAt = performance.now()
-    plan(Math.min(EVERY_MS, dueIn(instances, at)))
+    plan(Math.min(untilNext(EVERY_MS), dueIn(instances, at)))
     found(findings)
     return findings
   }

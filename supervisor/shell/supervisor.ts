@@ -21,6 +21,7 @@ import type { Accepted } from './api.ts'
 import { createClock, GAP_MS, TICK_MS } from './clock.ts'
 import { SCAN_MS } from './descendants.ts'
 import { createDriver } from './driver.ts'
+import { collectByClock } from './garbage.ts'
 import type { Told } from './heed.ts'
 import { type Home, runbookPath } from './home.ts'
 import type { Journal } from './journal.ts'
@@ -40,11 +41,10 @@ import { openProcesses, type Tell } from './processes.ts'
 import { openProgramWatch } from './program-watch.ts'
 import { openRequests } from './requests.ts'
 import type { Secrets } from './secrets.ts'
+import { everySlot } from './slot.ts'
 import type { Subject } from './target.ts'
 import { createTimers } from './timers.ts'
 
-/** Garbage is collected this often: some 20 ms each time. */
-const COLLECT_MS = 120_000
 /** Old events are cut this often. */
 const PRUNE_MS = 3_600_000
 
@@ -197,12 +197,9 @@ export function createSupervisor(options: SupervisorOptions) {
   const observed = openObserved({ mesh, awake: () => clock.awake(), isExcused, write: journal.observe })
   const driver = createDriver({ mesh, clock, journal, perform, outgoing, moved: observed.moved, turned })
   const limits = openOwnLimits()
-  let dueAt = performance.now() + TICK_MS
-  const ticker = setInterval(() => {
+  const endTicks = everySlot(TICK_MS, (lateMs) => {
     // A gap is the host's, and told as one.
-    const lateMs = performance.now() - dueAt
     if (lateMs < GAP_MS) limits.ticked(lateMs)
-    dueAt = performance.now() + TICK_MS
     clock.tick()
     options.beat()
     processes.look()
@@ -212,13 +209,12 @@ export function createSupervisor(options: SupervisorOptions) {
     tellJournal()
     observed.tick(lastTickWall)
     alerts.ticked(journal.problem() === null && areRulesFresh(metrics))
-  }, TICK_MS)
-  const scanner = setInterval(() => {
+  })
+  const endScans = everySlot(SCAN_MS, () => {
     processes.scan()
     programWatch.look()
-  }, SCAN_MS)
-  // There by a flag of the keeper. V8 lets garbage lie until it needs the room, which here may be for hours.
-  const collector = setInterval(() => globalThis.gc?.(), COLLECT_MS)
+  })
+  const endCollecting = collectByClock()
   const pruner = setInterval(() => journal.prune(Date.now()), PRUNE_MS)
 
   return {
@@ -283,7 +279,8 @@ export function createSupervisor(options: SupervisorOptions) {
       driver.stop()
       observed.flush()
       alerting.close()
-      for (const timer of [ticker, scanner, collector, pruner]) clearInterval(timer)
+      for (const end of [endTicks, endScans, endCollecting]) end()
+      clearInterval(pruner)
       timers.close()
       prober.closeAll()
       processes.close()

@@ -1,13 +1,13 @@
 /**
- * Ends a supervisor that hangs. A worker thread counts how often it looked without a new beat: 30 looks, one
- * a second, so that sleep and SIGSTOP, which stop the worker as well, do no harm. After SIGKILL the keeper
+ * Ends a supervisor that hangs. A worker thread counts how often it looked without a new beat: 10 looks, one
+ * every 3 s, so that sleep and SIGSTOP, which stop the worker as well, do no harm. After SIGKILL the keeper
  * (or launchd, systemd) starts a new supervisor, which adopts the children.
  */
 import { Worker } from 'node:worker_threads'
 
 /** Missed beats until the end. */
-const LOOKS = 30
-const LOOK_MS = 1_000
+const LOOKS = 10
+const LOOK_MS = 3_000
 
 const SOURCE = `
 const { workerData } = require('node:worker_threads')

@@ -16,11 +16,11 @@ type Found = {
 }
 
 function stage(t: TestContext) {
-  t.mock.timers.enable({ apis: ['setInterval'] })
   const home = homeAt(mkdtempSync('/tmp/pp-'))
   ensureHome(home)
   const found: Found = { lock: 'held', socket: 'there', isKeeperGone: false }
   const told: string[] = []
+  let lookNow = assert.fail as () => void
   const give = <T>(value: T | Error): T => {
     if (value instanceof Error) throw value
     return value
@@ -33,6 +33,13 @@ function stage(t: TestContext) {
     note: (event) => void told.push(event),
     logger: { warn: () => void told.push('warned') },
     isKeeperGone: () => found.isKeeperGone,
+    every(everyMs, look) {
+      assert.equal(everyMs, 1_000)
+      lookNow = look
+      return () => {
+        lookNow = () => undefined
+      }
+    },
     end: (why) => void told.push(`end: ${why}`),
   })
   t.after(() => {
@@ -42,7 +49,7 @@ function stage(t: TestContext) {
   /** One look, and what it has told. */
   const look = async (now: Partial<Found> = {}) => {
     Object.assign(found, now)
-    t.mock.timers.tick(1_000)
+    lookNow()
     await new Promise((handled) => setImmediate(handled))
     return told.splice(0)
   }
