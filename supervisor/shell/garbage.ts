@@ -1,6 +1,6 @@
 /**
  * Collects the supervisor's garbage by the clock. V8 lets it lie until it needs the room, which here may be for hours.
- * The keeper's flag makes that possible (docs/decisions/0011-probe-memory.md).
+ * The keeper's flag makes that possible (docs/decisions/0011-lean-probes.md).
  */
 
 /** Garbage is collected this often, if V8 has not done so by itself: some 70 ms of CPU each time. */
