@@ -6,6 +6,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { type AddressInfo, createServer as createPort } from 'node:net'
 import imported from 'telegram-test-api'
+import { request as ask } from 'undici'
 
 // CommonJS whose types promise a default that Node makes of the whole module.
 const TelegramServer = imported as unknown as typeof imported.default
@@ -79,12 +80,14 @@ export async function startTelegram(token = TOKEN): Promise<FakeTelegram> {
   let waitingPoll: ((how: 'conflict' | 'over') => void) | null = null
 
   async function upstream(method: string, params: Body): Promise<Body> {
-    const answer = await fetch(`${store.config.apiURL}/bot${token}/${method}`, {
+    // On a connection of its own: a kept one may be closed by the other side in the moment of its next use.
+    const answer = await ask(`${store.config.apiURL}/bot${token}/${method}`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(params),
+      reset: true,
     })
-    return (await answer.json()) as Body
+    return (await answer.body.json()) as Body
   }
   async function pull(): Promise<void> {
     const { result } = (await upstream('getUpdates', {})) as { result: { update_id: number }[] }
@@ -204,7 +207,14 @@ export async function startTelegram(token = TOKEN): Promise<FakeTelegram> {
     else if (fault?.kind === 'hold-after') held.push(() => send(response, result))
     else send(response, result)
   }
-  const server = createServer((request, response) => void answer(request, response))
+  let isClosed = false
+  const server = createServer((request, response) => {
+    answer(request, response).catch((error: unknown) => {
+      // Whoever asked is gone, or this server is: nobody waits for the answer.
+      if (!isClosed && !request.socket.destroyed) throw error
+      response.destroy()
+    })
+  })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const person = (id: number) => ({ id, is_bot: false, first_name: 'A', username: `user${id}` })
 
@@ -240,6 +250,7 @@ export async function startTelegram(token = TOKEN): Promise<FakeTelegram> {
     answers: () => answers,
     waiting: () => updates.length,
     async close() {
+      isClosed = true
       fake.release()
       waitingPoll?.('over')
       const closed = new Promise((resolve) => server.close(resolve))
