@@ -72,7 +72,7 @@ const shape = (schemas: Schemas) => ({
    * The write lock is taken and given back; it must be had within 1 s. `others`: what the service's own processes
    * hold does not count, for a question about the next start, by which they are gone.
    */
-  lock: schemas.z.union([schemas.z.boolean(), schemas.z.literal('others')]).default(true),
+  lock: schemas.z.literal([true, false, 'others']).default(true),
   /** Give this a probe of its own, with a longer period and time-out. */
   integrity: schemas.z.union([schemas.z.literal(false), schemas.z.enum(['quick', 'full'])]).default(false),
   /** Most that the -wal file may have. */

@@ -34,11 +34,8 @@ function pidOf({ pid }: ServiceStatus): number {
   return pid
 }
 
-/**
- * Events of what belongs to a hang and has no fixed place among those of the life. A repeated preflight may look while
- * it is frozen; what it finds is over with the next start, which the test waits for.
- */
-const BESIDE = new Set([...ASIDE, 'degraded', 'backoff', 'evidence', 'warning', 'warning-cleared'])
+/** Events of what belongs to a hang and has no fixed place among those of the life. */
+const BESIDE = new Set([...ASIDE, 'degraded', 'backoff', 'evidence'])
 
 describe('trouble around the OpenClaw gateway', { concurrency: true, timeout: 900_000 }, () => {
   describe('a gateway that hangs', { concurrency: false }, () => {

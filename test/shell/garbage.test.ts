@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { describe, it } from 'node:test'
 
-/** Counts the collections that the clock asks for; \`own\` is done by the program itself meanwhile. */
+/** How often the clock asks for a collection; `own` is what the program itself does meanwhile. */
 function collections(own: string): number {
   const program = `
     import { setTimeout as wait } from 'node:timers/promises'
